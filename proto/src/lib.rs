@@ -1,0 +1,6 @@
+//! Bytes on wire and disk: everything two Safelight programs must agree on, and nothing else.
+//!
+//! `FORMAT.md` beside this crate is the normative text; `golden/` holds frozen vectors.
+
+pub mod id;
+pub mod vocabulary;
