@@ -1,0 +1,253 @@
+//! What a record can say: one type for each kind, in terms of the vocabulary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{CodingId, Hash, NodeId, RollId, ShootId, VolumeId};
+use crate::vocabulary::{Media, Role, Rule, Site};
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The authority founds the library.
+    Founding(Founding),
+    /// A node is let in.
+    Admit(Admit),
+    /// A studio node may admit vaults.
+    Delegate(Delegate),
+    /// A node tells its name and addresses.
+    Node(NodeInfo),
+    /// A node tells of one of its volumes.
+    Volume(VolumeInfo),
+    /// A batch of files was sealed.
+    Roll(Roll),
+    /// A roll was erasure-coded.
+    Coding(Coding),
+    /// Where the shards of a coding are wanted.
+    Layout(Layout),
+    /// What shards of a roll a volume holds, fsynced and verified.
+    Holding(Holding),
+    /// A node has asked another for proof of a holding.
+    Audit(Audit),
+    /// The protection asked for.
+    Rule(RuleInfo),
+    /// A node was declared lost, or found again.
+    Lost(Lost),
+    /// How much its author knows.
+    Head(Head),
+}
+
+/// The library's public reading key, signed by the authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Founding {
+    /// X25519 public key that roll keys are wrapped to.
+    pub reading_public: [u8; 32],
+}
+
+/// Lets a node in, with its role, at its site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admit {
+    /// Who.
+    pub node: NodeId,
+    /// As what.
+    pub role: Role,
+    /// Where it stands.
+    pub site: Site,
+}
+
+/// Lets a studio node admit vaults in the authority's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegate {
+    /// Who.
+    pub node: NodeId,
+}
+
+/// A node's own words about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// What people call it.
+    pub name: String,
+    /// Multiaddresses where it listens.
+    pub addresses: Vec<String>,
+}
+
+/// A node's own words about one of its volumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeInfo {
+    /// Which.
+    pub volume: VolumeId,
+    /// On what kind of medium.
+    pub media: Media,
+    /// Bytes it offers in all.
+    pub capacity: u64,
+    /// Bytes of that still free.
+    pub free: u64,
+    /// Its own site while it travels; else its node's.
+    pub site: Option<Site>,
+    /// Identity of the drive or filesystem below it: two volumes with one identity fail together.
+    pub device: String,
+    /// Identity of the machine it hangs on: two sites with one identity burn together.
+    pub host: String,
+    /// Device and host identities are not to be compared (a demonstration on one machine).
+    pub trust_declared: bool,
+}
+
+/// An immutable batch of sealed files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roll {
+    /// Which.
+    pub roll: RollId,
+    /// The shoot it belongs to.
+    pub shoot: ShootId,
+    /// The shoot's name, sealed to the library.
+    pub shoot_name: Vec<u8>,
+    /// Every roll its catalog refers to.
+    pub references: BTreeSet<RollId>,
+    /// Plain length of the data part of its stream.
+    pub data_bytes: u64,
+    /// Plain length of the catalog part.
+    pub catalog_bytes: u64,
+    /// BLAKE3 of the sealed stream.
+    pub sealed_hash: Hash,
+    /// The roll key, wrapped to the library.
+    pub wrapped_key: [u8; 80],
+    /// BLAKE3 of the catalog blob.
+    pub catalog_hash: Hash,
+    /// Files its catalog names.
+    pub files: u64,
+    /// Their lengths, summed.
+    pub bytes: u64,
+}
+
+/// One way in which a roll is erasure-coded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coding {
+    /// Of which roll.
+    pub roll: RollId,
+    /// Which.
+    pub coding: CodingId,
+    /// Shards needed.
+    pub k: u8,
+    /// Bytes of a unit.
+    pub unit: u32,
+    /// Bytes of each shard.
+    pub shard_bytes: u64,
+    /// BLAKE3 of each shard, by index.
+    pub shards: Vec<Hash>,
+}
+
+/// A wish: which volume is to hold which shard of a coding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Of which roll.
+    pub roll: RollId,
+    /// Of which coding.
+    pub coding: CodingId,
+    /// The volume for each index.
+    pub volumes: Vec<VolumeId>,
+}
+
+/// A signed statement: this volume holds these shards of this roll, fsynced and verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Of which roll.
+    pub roll: RollId,
+    /// On which volume.
+    pub volume: VolumeId,
+    /// Indexes by coding.
+    pub held: BTreeMap<CodingId, BTreeSet<u8>>,
+}
+
+/// What came of asking for proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Of a shard of which roll.
+    pub roll: RollId,
+    /// On which volume.
+    pub volume: VolumeId,
+    /// Whether the proof held.
+    pub passed: bool,
+}
+
+/// The rule of the library, or of one shoot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// One shoot, or all that have no rule of their own.
+    pub shoot: Option<ShootId>,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// Whether a node is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Who.
+    pub node: NodeId,
+    /// Given up, or back.
+    pub lost: bool,
+}
+
+/// A node's measure of its own manifest, so that another can tell how fresh a picture is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Records it holds.
+    pub records: u64,
+    /// Order-free fingerprint of their ids.
+    pub fingerprint: [u8; 32],
+}
+
+/// What a record competes for. Records with one key supersede each other; every other record stands beside the rest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The founding.
+    Founding,
+    /// An admission, by node and author.
+    Admit(NodeId, NodeId),
+    /// A delegation, by node.
+    Delegate(NodeId),
+    /// A node's words about itself.
+    Node(NodeId),
+    /// A volume, by its node.
+    Volume(VolumeId, NodeId),
+    /// A roll, by its author.
+    Roll(RollId, NodeId),
+    /// A coding, by its author.
+    Coding(RollId, CodingId, NodeId),
+    /// The layout of a roll.
+    Layout(RollId),
+    /// The holding of a roll on a volume, by its node.
+    Holding(RollId, VolumeId, NodeId),
+    /// One node's audit of a roll on a volume.
+    Audit(RollId, VolumeId, NodeId),
+    /// The rule of the library or a shoot.
+    Rule(Option<ShootId>),
+    /// A node's state.
+    Lost(NodeId),
+    /// A node's head.
+    Head(NodeId),
+}
+
+impl Body {
+    /// What this competes for when `author` says it.
+    pub fn key(&self, author: NodeId) -> Key {
+        match self {
+            Self::Founding(_) => Key::Founding,
+            Self::Admit(b) => Key::Admit(b.node, author),
+            Self::Delegate(b) => Key::Delegate(b.node),
+            Self::Node(_) => Key::Node(author),
+            Self::Volume(b) => Key::Volume(b.volume, author),
+            Self::Roll(b) => Key::Roll(b.roll, author),
+            Self::Coding(b) => Key::Coding(b.roll, b.coding, author),
+            Self::Layout(b) => Key::Layout(b.roll),
+            Self::Holding(b) => Key::Holding(b.roll, b.volume, author),
+            Self::Audit(b) => Key::Audit(b.roll, b.volume, author),
+            Self::Rule(b) => Key::Rule(b.shoot),
+            Self::Lost(b) => Key::Lost(b.node),
+            Self::Head(_) => Key::Head(author),
+        }
+    }
+
+    /// Whether it bears on who belongs to the library: such records are taken in before all others.
+    pub fn is_membership(&self) -> bool {
+        matches!(self, Self::Founding(_) | Self::Admit(_) | Self::Delegate(_))
+    }
+}
