@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What a node may do: see the design's section on keys.
+/// What a node may do: see the design's section on keys. The one that may more comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Can read the library and admit vaults.

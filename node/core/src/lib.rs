@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The pure core of a node: events in, effects out. Time and randomness are arguments; nothing here touches a disk, a
+//! network, a clock or a thread, so the simulator runs exactly what the daemon runs.
+//!
+//! The modules follow the data; each may use those above it.
+
+/// Clocks as arguments.
+pub mod time;
+
+/// Who belongs to the library.
+pub mod members;
+
+/// Signed records, merged to one truth.
+pub mod manifest;
+
+/// How two manifests become one.
+pub mod sync;

@@ -200,8 +200,8 @@ pub struct Head {
 pub enum Key {
     /// The founding.
     Founding,
-    /// An admission, by node and author.
-    Admit(NodeId, NodeId),
+    /// An admission, by node, role and author: a second role never hides the first.
+    Admit(NodeId, Role, NodeId),
     /// A delegation, by node.
     Delegate(NodeId),
     /// A node's words about itself.
@@ -231,7 +231,7 @@ impl Body {
     pub fn key(&self, author: NodeId) -> Key {
         match self {
             Self::Founding(_) => Key::Founding,
-            Self::Admit(b) => Key::Admit(b.node, author),
+            Self::Admit(b) => Key::Admit(b.node, b.role, author),
             Self::Delegate(b) => Key::Delegate(b.node),
             Self::Node(_) => Key::Node(author),
             Self::Volume(b) => Key::Volume(b.volume, author),

@@ -1,0 +1,184 @@
+use ed25519_dalek::SigningKey;
+use proptest::prelude::*;
+use safelight_proto::id::CodingId;
+use safelight_proto::id::{RollId, VolumeId};
+use safelight_proto::record::{Admit, Audit, Delegate, Founding, Head, Holding, Layout, NodeInfo, RuleInfo};
+use safelight_proto::vocabulary::{Rule, Site};
+
+use super::*;
+
+fn key(n: u8) -> SigningKey {
+    SigningKey::from_bytes(&[n; 32])
+}
+
+fn id(n: u8) -> NodeId {
+    NodeId(key(n).verifying_key().to_bytes())
+}
+
+const AUTHORITY: u8 = 100;
+
+fn library() -> LibraryId {
+    LibraryId(*blake3::hash(&id(AUTHORITY).0).as_bytes())
+}
+
+fn say(author: u8, at: u64, body: Body) -> Record {
+    Record::sign(library(), Hlc::at(at), body, &key(author))
+}
+
+fn site(name: &str) -> Site {
+    Site::new(name).expect("a fine name")
+}
+
+/// Studio 1 (delegate), vault 2 admitted by it, studio 3 by the authority; 4 is a stranger.
+fn membership() -> Vec<Record> {
+    let admit = |node, role, place: &str| Body::Admit(Admit { node: id(node), role, site: site(place) });
+    vec![
+        say(AUTHORITY, 1, Body::Founding(Founding { reading_public: [1; 32] })),
+        say(AUTHORITY, 1, admit(1, Role::Studio, "studio")),
+        say(AUTHORITY, 1, Body::Delegate(Delegate { node: id(1) })),
+        say(1, 2, admit(2, Role::Vault, "friend")),
+        say(AUTHORITY, 3, admit(3, Role::Studio, "home")),
+        say(2, 4, admit(4, Role::Vault, "nowhere")),
+    ]
+}
+
+fn merged(records: impl IntoIterator<Item = Record>) -> Manifest {
+    let mut manifest = Manifest::new(library());
+    for record in records {
+        manifest.merge(record, &mut Change::default());
+    }
+    manifest
+}
+
+fn state(manifest: &Manifest) -> (BTreeSet<(Hlc, RecordId)>, Vec<(NodeId, Role)>) {
+    (manifest.ids().clone(), manifest.members().iter().map(|(n, m)| (*n, m.role)).collect())
+}
+
+#[test]
+fn only_the_admitted_belong() {
+    let manifest = merged(membership());
+    let members: Vec<_> = manifest.members().iter().map(|(node, _)| *node).collect();
+    let mut expected = vec![id(1), id(2), id(3)];
+    expected.sort();
+    assert_eq!(members, expected, "a vault's admission of a stranger has no effect");
+}
+
+#[test]
+fn a_vault_cannot_change_the_rule_nor_admit() {
+    let mut manifest = merged(membership());
+    let rule = Body::Rule(RuleInfo { shoot: None, rule: Rule::default() });
+    assert_eq!(manifest.merge(say(2, 9, rule.clone()), &mut Change::default()), Merged::Waiting);
+    assert_eq!(manifest.merge(say(1, 9, rule), &mut Change::default()), Merged::New);
+    let founding = Body::Founding(Founding { reading_public: [9; 32] });
+    assert!(matches!(manifest.merge(say(1, 9, founding), &mut Change::default()), Merged::Refused(_)));
+    assert_eq!(manifest.members().reading_public(), Some(&[1; 32]));
+}
+
+#[test]
+fn holdings_count_only_from_the_volumes_own_node() {
+    let (roll, coding, volume) = (RollId([1; 32]), CodingId([2; 16]), VolumeId([3; 16]));
+    let holding = |n: u8| Body::Holding(Holding { roll, volume, held: [(coding, [n].into())].into() });
+    let info = safelight_proto::record::VolumeInfo {
+        volume,
+        media: safelight_proto::vocabulary::Media::Hdd,
+        capacity: 1,
+        free: 1,
+        site: None,
+        device: String::new(),
+        host: String::new(),
+        trust_declared: false,
+    };
+    let mut records = membership();
+    records.extend([say(2, 5, Body::Volume(info)), say(2, 6, holding(0)), say(1, 7, holding(1))]);
+    let manifest = merged(records);
+    assert_eq!(manifest.holdings(&roll)[&coding][&volume], BTreeSet::from([0]));
+    assert!(!manifest.believed(&roll, &volume), "a vault is not believed before an audit");
+
+    let audit = |passed| Body::Audit(Audit { roll, volume, passed });
+    let mut own = manifest.clone();
+    own.merge(say(2, 8, audit(true)), &mut Change::default());
+    assert!(!own.believed(&roll, &volume), "a vault's audit of itself is worth nothing");
+    let mut audited = manifest;
+    audited.merge(say(1, 8, audit(true)), &mut Change::default());
+    assert!(audited.believed(&roll, &volume));
+    audited.merge(say(3, 9, audit(false)), &mut Change::default());
+    assert!(!audited.believed(&roll, &volume));
+}
+
+/// Records that compete for few keys, by members and strangers, before and after each other.
+fn any_record() -> impl Strategy<Value = Record> {
+    let body = prop_oneof![
+        "[a-c]".prop_map(|name| Body::Node(NodeInfo { name, addresses: vec![] })),
+        (1u8..=3)
+            .prop_map(|c| Body::Rule(RuleInfo { shoot: None, rule: Rule { copies: c, ..Rule::default() } })),
+        (0u8..2, 0u8..3).prop_map(|(r, v)| Body::Layout(Layout {
+            roll: RollId([r; 32]),
+            coding: CodingId([0; 16]),
+            volumes: vec![VolumeId([v; 16])]
+        })),
+        (0u8..2, any::<bool>()).prop_map(|(r, passed)| Body::Audit(Audit {
+            roll: RollId([r; 32]),
+            volume: VolumeId([0; 16]),
+            passed
+        })),
+        (0u64..5).prop_map(|records| Body::Head(Head { records, fingerprint: [0; 32] })),
+        (1u8..6, any::<bool>()).prop_map(|(n, studio)| Body::Admit(Admit {
+            node: id(n),
+            role: if studio { Role::Studio } else { Role::Vault },
+            site: site("x")
+        })),
+        (1u8..6).prop_map(|n| Body::Delegate(Delegate { node: id(n) })),
+    ];
+    (prop_oneof![Just(AUTHORITY), 1u8..6], 1u64..6, body).prop_map(|(author, at, body)| say(author, at, body))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Commutative and idempotent: any order, with repeats, comes to the same set.
+    #[test]
+    fn order_does_not_matter(
+        mut records in prop::collection::vec(any_record(), 0..24),
+        order in any::<prop::sample::Index>(),
+        again in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        records.extend(membership());
+        let forward = merged(records.clone());
+        let mut other = records.clone();
+        other.reverse();
+        let turn = order.index(other.len());
+        other.rotate_left(turn);
+        for index in again {
+            other.push(index.get(&records).clone());
+        }
+        prop_assert_eq!(state(&merged(other)), state(&forward));
+    }
+
+    /// Associative: merging what two nodes found out separately comes to the same set.
+    #[test]
+    fn grouping_does_not_matter(
+        left in prop::collection::vec(any_record(), 0..16),
+        right in prop::collection::vec(any_record(), 0..16),
+    ) {
+        let all = merged(membership().into_iter().chain(left.clone()).chain(right.clone()));
+        let mut a_then_b = merged(left.into_iter().chain(membership()));
+        for record in right {
+            a_then_b.merge(record, &mut Change::default());
+        }
+        prop_assert_eq!(state(&a_then_b), state(&all));
+    }
+
+    /// What a change says was added and superseded is exactly what became of the set.
+    #[test]
+    fn changes_tell_the_truth(records in prop::collection::vec(any_record(), 0..30)) {
+        let mut manifest = Manifest::new(library());
+        let mut kept = BTreeSet::new();
+        for record in membership().into_iter().chain(records) {
+            let mut change = Change::default();
+            manifest.merge(record, &mut change);
+            for id in &change.superseded { kept.remove(id); }
+            kept.extend(change.added.iter().map(|record| record.id));
+        }
+        prop_assert_eq!(kept, manifest.ids().iter().map(|(_, id)| *id).collect::<BTreeSet<_>>());
+    }
+}

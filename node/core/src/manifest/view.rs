@@ -1,0 +1,181 @@
+//! Questions to the manifest, in the words of the vocabulary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use safelight_proto::id::{CodingId, NodeId, RecordId, RollId, ShootId, VolumeId};
+use safelight_proto::record::{Body, Coding, Head, Hlc, Key, Layout, NodeInfo, Roll, VolumeInfo};
+use safelight_proto::vocabulary::{Role, Rule, Site};
+
+use super::{Entry, Manifest};
+
+const LOW_NODE: NodeId = NodeId([0; 32]);
+const HIGH_NODE: NodeId = NodeId([0xff; 32]);
+const LOW_ROLL: RollId = RollId([0; 32]);
+const HIGH_ROLL: RollId = RollId([0xff; 32]);
+const LOW_VOLUME: VolumeId = VolumeId([0; 16]);
+const HIGH_VOLUME: VolumeId = VolumeId([0xff; 16]);
+const LOW_CODING: CodingId = CodingId([0; 16]);
+const HIGH_CODING: CodingId = CodingId([0xff; 16]);
+
+/// Where shards of one coding are held, by volume.
+pub type Held = BTreeMap<VolumeId, BTreeSet<u8>>;
+
+impl Manifest {
+    /// What `node` says of itself.
+    pub fn node(&self, node: &NodeId) -> Option<&NodeInfo> {
+        match &self.get(&Key::Node(*node))?.body {
+            Body::Node(info) => Some(info),
+            _ => None,
+        }
+    }
+
+    /// All volumes with the node each hangs on. A volume that several nodes claim is its latest claimant's.
+    pub fn volumes(&self) -> BTreeMap<VolumeId, (NodeId, &VolumeInfo)> {
+        let mut latest: BTreeMap<VolumeId, (&Entry, &VolumeInfo)> = BTreeMap::new();
+        for (key, entry) in
+            self.range(Key::Volume(LOW_VOLUME, LOW_NODE)..=Key::Volume(HIGH_VOLUME, HIGH_NODE))
+        {
+            if let (Key::Volume(volume, _), Body::Volume(info)) = (key, &entry.body)
+                && latest.get(volume).is_none_or(|(old, _)| old.rank() < entry.rank())
+            {
+                latest.insert(*volume, (entry, info));
+            }
+        }
+        latest.into_iter().map(|(volume, (entry, info))| (volume, (entry.author, info))).collect()
+    }
+
+    /// The node that `volume` hangs on.
+    pub fn host_of(&self, volume: &VolumeId) -> Option<NodeId> {
+        self.range(Key::Volume(*volume, LOW_NODE)..=Key::Volume(*volume, HIGH_NODE))
+            .map(|(_, entry)| entry)
+            .max_by_key(|entry| entry.rank())
+            .map(|entry| entry.author)
+    }
+
+    /// Where `volume` is: its own site while it travels, else its node's.
+    pub fn site_of(&self, volume: &VolumeInfo, node: &NodeId) -> Option<Site> {
+        volume.site.clone().or_else(|| self.members().get(node).map(|member| member.site.clone()))
+    }
+
+    /// All rolls, by id.
+    pub fn rolls(&self) -> impl Iterator<Item = (&Roll, NodeId)> {
+        self.range(Key::Roll(LOW_ROLL, LOW_NODE)..=Key::Roll(HIGH_ROLL, HIGH_NODE))
+            .filter_map(|(_, entry)| self.standing_roll(entry))
+    }
+
+    /// The roll `id` and its author.
+    pub fn roll(&self, id: &RollId) -> Option<(&Roll, NodeId)> {
+        self.range(Key::Roll(*id, LOW_NODE)..=Key::Roll(*id, HIGH_NODE))
+            .find_map(|(_, entry)| self.standing_roll(entry))
+    }
+
+    /// Two authors with one roll id is a forgery by one of them, for ids are random. A studio's word goes before a
+    /// vault's, then the earlier goes before the later.
+    fn standing_roll<'a>(&self, entry: &'a Entry) -> Option<(&'a Roll, NodeId)> {
+        let Body::Roll(roll) = &entry.body else { return None };
+        let standing = self
+            .range(Key::Roll(roll.roll, LOW_NODE)..=Key::Roll(roll.roll, HIGH_NODE))
+            .map(|(_, rival)| rival)
+            .min_by_key(|rival| {
+                let vault = self.members().get(&rival.author).is_none_or(|m| m.role == Role::Vault);
+                (vault, rival.rank())
+            })?;
+        (standing.id == entry.id).then_some((roll, entry.author))
+    }
+
+    /// The codings of `roll` that count: those of the roll's own author.
+    pub fn codings(&self, roll: &RollId) -> impl Iterator<Item = &Coding> {
+        let author = self.roll(roll).map(|(_, author)| author);
+        self.range(Key::Coding(*roll, LOW_CODING, LOW_NODE)..=Key::Coding(*roll, HIGH_CODING, HIGH_NODE))
+            .filter(move |(_, entry)| Some(entry.author) == author)
+            .filter_map(|(_, entry)| match &entry.body {
+                Body::Coding(coding) => Some(coding),
+                _ => None,
+            })
+    }
+
+    /// One coding of `roll`.
+    pub fn coding(&self, roll: &RollId, coding: &CodingId) -> Option<&Coding> {
+        self.codings(roll).find(|candidate| candidate.coding == *coding)
+    }
+
+    /// Where the shards of `roll` are wanted.
+    pub fn layout(&self, roll: &RollId) -> Option<&Layout> {
+        match &self.get(&Key::Layout(*roll))?.body {
+            Body::Layout(layout) => Some(layout),
+            _ => None,
+        }
+    }
+
+    /// What each volume holds of `roll`, by coding, by the word of the node it hangs on.
+    pub fn holdings(&self, roll: &RollId) -> BTreeMap<CodingId, Held> {
+        let mut held: BTreeMap<CodingId, Held> = BTreeMap::new();
+        for (_, entry) in self
+            .range(Key::Holding(*roll, LOW_VOLUME, LOW_NODE)..=Key::Holding(*roll, HIGH_VOLUME, HIGH_NODE))
+        {
+            let Body::Holding(holding) = &entry.body else { continue };
+            if self.host_of(&holding.volume) != Some(entry.author) {
+                continue;
+            }
+            for (coding, indexes) in &holding.held {
+                held.entry(*coding).or_default().entry(holding.volume).or_default().extend(indexes);
+            }
+        }
+        held
+    }
+
+    /// The latest outcome of audits of `roll` on `volume` by others than its host; nothing when there was none.
+    pub fn audited(&self, roll: &RollId, volume: &VolumeId) -> Option<bool> {
+        let host = self.host_of(volume)?;
+        self.range(Key::Audit(*roll, *volume, LOW_NODE)..=Key::Audit(*roll, *volume, HIGH_NODE))
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.author != host)
+            .max_by_key(|entry| entry.rank())
+            .and_then(|entry| match &entry.body {
+                Body::Audit(audit) => Some(audit.passed),
+                _ => None,
+            })
+    }
+
+    /// Whether what `volume` says it holds of `roll` is believed: a studio's word is, a vault's after a passed audit.
+    pub fn believed(&self, roll: &RollId, volume: &VolumeId) -> bool {
+        let role = self.host_of(volume).and_then(|host| self.members().get(&host)).map(|member| member.role);
+        match role {
+            Some(Role::Studio) => true,
+            Some(Role::Vault) => self.audited(roll, volume) == Some(true),
+            None => false,
+        }
+    }
+
+    /// The rule that holds for a shoot: its own, else the library's, else the default.
+    pub fn rule(&self, shoot: Option<ShootId>) -> Rule {
+        let of = |shoot| match &self.get(&Key::Rule(shoot))?.body {
+            Body::Rule(info) => Some(info.rule),
+            _ => None,
+        };
+        shoot.and_then(|shoot| of(Some(shoot))).or_else(|| of(None)).unwrap_or_default()
+    }
+
+    /// Whether `node` was declared lost.
+    pub fn is_lost(&self, node: &NodeId) -> bool {
+        matches!(self.get(&Key::Lost(*node)), Some(Entry { body: Body::Lost(lost), .. }) if lost.lost)
+    }
+
+    /// Each member's last head, with its time.
+    pub fn heads(&self) -> impl Iterator<Item = (NodeId, Hlc, &Head)> {
+        self.range(Key::Head(LOW_NODE)..=Key::Head(HIGH_NODE)).filter_map(|(_, entry)| match &entry.body {
+            Body::Head(head) => Some((entry.author, entry.hlc, head)),
+            _ => None,
+        })
+    }
+
+    /// The ids of the records, for those who must say how much they know.
+    pub fn count(&self) -> u64 {
+        self.ids().len() as u64
+    }
+
+    /// Time and id of every record of one author, for those who must not repeat a time after a restart.
+    pub fn last_said_by(&self, author: &NodeId) -> Option<(Hlc, RecordId)> {
+        self.entries().map(|(_, entry)| entry).filter(|e| e.author == *author).map(|e| (e.hlc, e.id)).max()
+    }
+}
