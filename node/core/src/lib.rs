@@ -14,3 +14,9 @@ pub mod manifest;
 
 /// How two manifests become one.
 pub mod sync;
+
+/// What core and shell say to each other.
+pub mod event;
+
+/// One node.
+pub mod node;

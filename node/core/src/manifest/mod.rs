@@ -21,8 +21,9 @@ mod view;
 
 pub use view::*;
 
-/// Most records that wait for their author's admission. Those beyond are dropped; reconciliation brings them again.
-pub const WAITING: usize = 65_536;
+/// Most bytes of records that wait for their author's admission. Those beyond are dropped; reconciliation brings them
+/// again.
+pub const WAITING_BYTES: usize = 16 * 1024 * 1024;
 
 /// A record as the core keeps it: without its bytes, which the store has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Manifest {
     entries: BTreeMap<Key, Entry>,
     ids: BTreeSet<(Hlc, RecordId)>,
     waiting: BTreeMap<RecordId, Record>,
+    waiting_bytes: usize,
+    version: u64,
 }
 
 impl Manifest {
@@ -84,6 +87,8 @@ impl Manifest {
             entries: BTreeMap::new(),
             ids: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            waiting_bytes: 0,
+            version: 0,
         }
     }
 
@@ -104,6 +109,7 @@ impl Manifest {
         let mut grew = membership && merged == Merged::New;
         while grew {
             grew = false;
+            self.waiting_bytes = 0;
             for waiting in std::mem::take(&mut self.waiting).into_values() {
                 let membership = waiting.body.is_membership();
                 grew |= self.merge_one(waiting, change) == Merged::New && membership;
@@ -126,13 +132,16 @@ impl Manifest {
             Permission::Yes => {}
             Permission::No(reason) => return Merged::Refused(reason),
             Permission::Unknown => {
-                if self.waiting.len() < WAITING {
+                let fits = self.waiting_bytes + record.bytes.len() <= WAITING_BYTES;
+                if fits && !self.waiting.contains_key(&record.id) {
+                    self.waiting_bytes += record.bytes.len();
                     self.waiting.insert(record.id, record);
                 }
                 return Merged::Waiting;
             }
         }
         self.members.learn(&record);
+        self.version += 1;
         self.ids.insert((record.hlc, record.id));
         let entry =
             Entry { id: record.id, hlc: record.hlc, author: record.author, body: record.body.clone() };
@@ -163,6 +172,11 @@ impl Manifest {
     /// The set that reconciliation compares: all standing records by time and id.
     pub fn ids(&self) -> &BTreeSet<(Hlc, RecordId)> {
         &self.ids
+    }
+
+    /// Grows with every change; equal numbers of one manifest mean equal sets.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// An order-free fingerprint of the set: the sum of all ids, as 32-byte little-endian numbers.

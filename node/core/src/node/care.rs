@@ -1,0 +1,198 @@
+//! What a node does for others' rolls without being told: keep every catalog, and ask vaults for proof.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use safelight_proto::id::{Hash, NodeId, RollId, VolumeId};
+use safelight_proto::record::{self, Body, Head};
+use safelight_proto::vocabulary::Role;
+
+use super::Node;
+use crate::event::{Effect, Step};
+use crate::time::Now;
+
+/// Audits under way at once.
+const AUDITS: usize = 8;
+/// Groups of 16 KiB asked for in the first audit of a roll on a volume.
+const AUDIT_GROUPS: u64 = 4;
+/// A holder that could not be asked is asked again after this long, milliseconds.
+const AUDIT_RETRY: u64 = 3_000;
+/// A holder that failed is given another chance after this long.
+const AUDIT_AGAIN: u64 = 3_600_000;
+/// Catalogs on their way at once.
+const CATALOGS: usize = 4;
+/// A catalog that could not be had is tried again after this long.
+const CATALOG_RETRY: u64 = 3_000;
+/// A node says how much it knows this often.
+const HEAD_PERIOD: u64 = 24 * 3_600_000;
+/// Bytes of a group.
+const GROUP: u64 = 16 * 1024;
+
+/// Audits and catalogs due.
+#[derive(Debug, Default)]
+pub(super) struct Care {
+    /// Catalog blobs that this node keeps.
+    pub(super) catalogs: BTreeSet<Hash>,
+    missing: BTreeMap<Hash, Attempt>,
+    audits: BTreeMap<(RollId, VolumeId), Attempt>,
+    head_due: u64,
+}
+
+#[derive(Debug, Default)]
+struct Attempt {
+    under_way: bool,
+    due: u64,
+}
+
+impl Care {
+    pub(super) fn new(catalogs: BTreeSet<Hash>) -> Self {
+        Self { catalogs, ..Self::default() }
+    }
+
+    /// A new peer may have what the others had not.
+    pub(super) fn retry(&mut self, now: Now) {
+        for attempt in self.missing.values_mut() {
+            attempt.due = attempt.due.min(now.steady);
+        }
+    }
+
+    pub(super) fn catalog(&mut self, hash: Hash, kept: bool, now: Now) {
+        if kept {
+            self.missing.remove(&hash);
+            self.catalogs.insert(hash);
+        } else if let Some(attempt) = self.missing.get_mut(&hash) {
+            *attempt = Attempt { under_way: false, due: now.steady + CATALOG_RETRY };
+        }
+    }
+}
+
+impl Node {
+    /// Catalogs of known rolls that this node does not keep yet.
+    pub fn missing_catalogs(&self) -> usize {
+        self.care.missing.len()
+    }
+
+    /// Notes which catalog and which audits `roll` asks for.
+    pub(super) fn review_care(&mut self, roll: RollId) {
+        let Some((body, author)) = self.manifest.roll(&roll) else { return };
+        if !self.care.catalogs.contains(&body.catalog_hash) {
+            self.care.missing.entry(body.catalog_hash).or_default();
+        }
+        let mut due = BTreeSet::new();
+        for (volume, indexes) in self.manifest.holdings(&roll).values().flatten() {
+            let host = self.manifest.host_of(volume);
+            let role = host.and_then(|host| self.manifest.members().get(&host)).map(|m| m.role);
+            let unproven = role == Some(Role::Vault) && !self.manifest.believed(&roll, volume);
+            if unproven && !indexes.is_empty() && host.is_some_and(|host| self.audits_of(host, author)) {
+                due.insert((roll, *volume));
+            }
+        }
+        self.care.audits.retain(|(of, volume), _| *of != roll || due.contains(&(roll, *volume)));
+        for audit in due {
+            self.care.audits.entry(audit).or_default();
+        }
+    }
+
+    /// Whether this node is the one to audit `host` about a roll of `author`: the author while it is within reach, else
+    /// the first of those within reach. Two that think so do no harm.
+    fn audits_of(&self, host: NodeId, author: NodeId) -> bool {
+        if host == self.me {
+            return false;
+        }
+        let near = |node: &NodeId| *node == self.me || self.connected.contains(node);
+        if author != host && near(&author) {
+            return author == self.me;
+        }
+        self.connected.iter().chain([&self.me]).filter(|node| **node != host).min() == Some(&self.me)
+    }
+
+    pub(super) fn care_tick(&mut self, now: Now, step: &mut Step) {
+        self.fetch_catalogs(now, step);
+        self.audit(now, step);
+        if self.care.head_due <= now.steady && self.manifest.members().get(&self.me).is_some() {
+            self.care.head_due = now.steady + HEAD_PERIOD;
+            let head = Head { records: self.manifest.count(), fingerprint: self.manifest.fingerprint() };
+            self.say(vec![Body::Head(head)], now, step);
+        }
+    }
+
+    fn fetch_catalogs(&mut self, now: Now, step: &mut Step) {
+        let peers: Vec<NodeId> = self.connected.iter().copied().collect();
+        if peers.is_empty() {
+            return;
+        }
+        let under_way = self.care.missing.values().filter(|attempt| attempt.under_way).count();
+        let ready: Vec<Hash> = self
+            .care
+            .missing
+            .iter()
+            .filter(|(_, attempt)| !attempt.under_way && attempt.due <= now.steady)
+            .map(|(hash, _)| *hash)
+            .take(CATALOGS.saturating_sub(under_way))
+            .collect();
+        for hash in ready {
+            let from = peers[self.below(peers.len() as u64) as usize];
+            self.care.missing.insert(hash, Attempt { under_way: true, due: now.steady });
+            step.effects.push(Effect::FetchCatalog { hash, from });
+        }
+    }
+
+    fn audit(&mut self, now: Now, step: &mut Step) {
+        let under_way = self.care.audits.values().filter(|attempt| attempt.under_way).count();
+        let ready: Vec<(RollId, VolumeId)> = self
+            .care
+            .audits
+            .iter()
+            .filter(|(_, attempt)| !attempt.under_way && attempt.due <= now.steady)
+            .map(|(audit, _)| *audit)
+            .take(AUDITS.saturating_sub(under_way))
+            .collect();
+        for (roll, volume) in ready {
+            let Some(of) = self.manifest.host_of(&volume).filter(|of| self.connected.contains(of)) else {
+                continue;
+            };
+            let Some((hash, bytes)) = self.any_shard(&roll, &volume) else { continue };
+            let groups = bytes.div_ceil(GROUP).max(1);
+            let mut chosen: BTreeSet<u64> = BTreeSet::new();
+            for _ in 0..AUDIT_GROUPS {
+                chosen.insert(self.below(groups));
+            }
+            self.care.audits.insert((roll, volume), Attempt { under_way: true, due: now.steady });
+            let groups = chosen.into_iter().collect();
+            step.effects.push(Effect::Audit { of, roll, volume, hash, bytes, groups });
+        }
+    }
+
+    /// One of the shards that `volume` says it holds of `roll`, at random.
+    fn any_shard(&mut self, roll: &RollId, volume: &VolumeId) -> Option<(Hash, u64)> {
+        let mut shards = Vec::new();
+        for (coding, held) in self.manifest.holdings(roll) {
+            let Some(coding) = self.manifest.coding(roll, &coding) else { continue };
+            for index in held.get(volume).into_iter().flatten() {
+                shards.extend(coding.shards.get(usize::from(*index)).map(|hash| (*hash, coding.shard_bytes)));
+            }
+        }
+        let chosen = self.below(shards.len() as u64) as usize;
+        shards.get(chosen).copied()
+    }
+
+    pub(super) fn audited(
+        &mut self,
+        roll: RollId,
+        volume: VolumeId,
+        outcome: Result<bool, String>,
+        now: Now,
+        step: &mut Step,
+    ) {
+        let wait = match outcome {
+            Ok(true) => 0,
+            Ok(false) => AUDIT_AGAIN,
+            Err(_) => AUDIT_RETRY,
+        };
+        if let Some(attempt) = self.care.audits.get_mut(&(roll, volume)) {
+            *attempt = Attempt { under_way: false, due: now.steady + wait };
+        }
+        if let Ok(passed) = outcome {
+            self.say(vec![Body::Audit(record::Audit { roll, volume, passed })], now, step);
+        }
+    }
+}

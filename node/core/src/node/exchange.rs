@@ -1,0 +1,208 @@
+//! Keeping manifests equal: reconciliation with each connected member, on meeting and every so often.
+
+use std::collections::BTreeMap;
+
+use safelight_proto::id::{NodeId, RecordId};
+use safelight_proto::limit;
+use safelight_proto::message::{Request, Response};
+
+use super::Node;
+use crate::event::{Effect, Question, Step, Token};
+use crate::manifest::Merged;
+use crate::sync::{Next, Session, Snapshot};
+use crate::time::Now;
+
+/// Between two reconciliations with one peer, milliseconds; gossip bridges the time. Jittered by a half.
+const PERIOD: u64 = 20_000;
+/// After a failed one.
+const RETRY: u64 = 2_000;
+/// The peer with the larger id waits this long for the other to begin.
+const COURTESY: u64 = 1_500;
+
+/// Reconciliation with every peer.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    peers: BTreeMap<NodeId, Peer>,
+    questions: u64,
+    /// Of the manifest as it was; taken anew when it has changed.
+    snapshot: Option<(u64, Snapshot)>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    /// When to begin the next session.
+    due: u64,
+    asked: Option<(Question, Phase)>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Reconciling(Box<Session>),
+    /// What is still to be fetched.
+    Fetching(Vec<RecordId>),
+}
+
+impl Exchange {
+    pub(super) fn meet(&mut self, peer: NodeId, begins: bool, now: Now) {
+        let due = now.steady + if begins { 0 } else { COURTESY };
+        self.peers.insert(peer, Peer { due, asked: None });
+    }
+
+    pub(super) fn part(&mut self, peer: NodeId) {
+        self.peers.remove(&peer);
+    }
+}
+
+impl Node {
+    /// Begins the sessions that are due.
+    pub(super) fn exchange(&mut self, now: Now, step: &mut Step) {
+        let due: Vec<NodeId> = self
+            .exchange
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.asked.is_none() && peer.due <= now.steady)
+            .map(|(id, _)| *id)
+            .collect();
+        for peer in due {
+            let begun = self.snapshot().and_then(|snapshot| Session::begin(snapshot).ok());
+            let Some((session, message)) = begun else { continue };
+            self.ask(peer, Request::Reconcile(message), Phase::Reconciling(Box::new(session)), step);
+        }
+    }
+
+    fn ask(&mut self, to: NodeId, request: Request, phase: Phase, step: &mut Step) {
+        self.exchange.questions += 1;
+        let question = Question(self.exchange.questions);
+        if let Some(peer) = self.exchange.peers.get_mut(&to) {
+            peer.asked = Some((question, phase));
+            step.effects.push(Effect::Ask(to, question, request));
+        }
+    }
+
+    /// The set as it is; made once for all peers until the set changes.
+    fn snapshot(&mut self) -> Option<Snapshot> {
+        let version = self.manifest.version();
+        match &self.exchange.snapshot {
+            Some((of, snapshot)) if *of == version => Some(snapshot.clone()),
+            _ => {
+                let snapshot = Snapshot::of(&self.manifest).ok()?;
+                self.exchange.snapshot = Some((version, snapshot.clone()));
+                Some(snapshot)
+            }
+        }
+    }
+
+    pub(super) fn asked(&mut self, from: NodeId, request: Request, token: Token, now: Now, step: &mut Step) {
+        let effect = match request {
+            Request::Reconcile(message) => match self.snapshot().map(|set| set.answer(&message)) {
+                Some(Ok(answer)) => {
+                    // The other compares the sets already: ours can wait its time.
+                    self.postpone(from, now);
+                    Effect::Reply(token, Response::Reconcile(answer))
+                }
+                Some(Err(error)) => Effect::Drop(token, error.to_string()),
+                None => Effect::Reply(token, Response::Refused("not now".into())),
+            },
+            Request::Push(records) => match self.take_all(&records, now, step) {
+                Ok(()) => Effect::Reply(token, Response::Accepted),
+                Err(reason) => Effect::Drop(token, reason),
+            },
+            _ => Effect::Reply(token, Response::Refused("asked of the wrong part".into())),
+        };
+        step.effects.push(effect);
+    }
+
+    fn postpone(&mut self, peer: NodeId, now: Now) {
+        let due = now.steady + PERIOD / 2 + self.below(PERIOD);
+        if let Some(peer) = self.exchange.peers.get_mut(&peer).filter(|peer| peer.asked.is_none()) {
+            peer.due = due;
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        from: NodeId,
+        question: Question,
+        answer: Result<Response, String>,
+        now: Now,
+        step: &mut Step,
+    ) {
+        let Some(peer) = self.exchange.peers.get_mut(&from) else { return };
+        let Some((_, phase)) = peer.asked.take_if(|(asked, _)| *asked == question) else { return };
+        let done = match (phase, answer) {
+            (Phase::Reconciling(session), Ok(Response::Reconcile(message))) => {
+                self.reconciled(from, session, &message, step)
+            }
+            (Phase::Fetching(rest), Ok(Response::Records(records))) => {
+                self.fetched(from, rest, &records, now, step)
+            }
+            _ => Some(RETRY),
+        };
+        if let (Some(wait), Some(peer)) = (done, self.exchange.peers.get_mut(&from)) {
+            peer.due = now.steady + wait;
+        }
+    }
+
+    /// Goes on with a session. When it is over: how long to wait before the next.
+    fn reconciled(
+        &mut self,
+        from: NodeId,
+        mut session: Box<Session>,
+        message: &[u8],
+        step: &mut Step,
+    ) -> Option<u64> {
+        match session.step(message) {
+            Ok(Next::Send(message)) => {
+                self.ask(from, Request::Reconcile(message), Phase::Reconciling(session), step);
+                None
+            }
+            Ok(Next::Done { have, need }) => {
+                if !have.is_empty() {
+                    step.effects.push(Effect::Push(from, have));
+                }
+                self.fetch(from, need, step)
+            }
+            Err(_) => Some(RETRY),
+        }
+    }
+
+    fn fetch(&mut self, from: NodeId, need: Vec<RecordId>, step: &mut Step) -> Option<u64> {
+        if need.is_empty() {
+            return Some(PERIOD / 2 + self.below(PERIOD));
+        }
+        let asked = need[..need.len().min(limit::FETCH_IDS)].to_vec();
+        self.ask(from, Request::Fetch(asked), Phase::Fetching(need), step);
+        None
+    }
+
+    /// Takes in an answer to a fetch and asks for what did not fit into it.
+    fn fetched(
+        &mut self,
+        from: NodeId,
+        mut rest: Vec<RecordId>,
+        records: &[Vec<u8>],
+        now: Now,
+        step: &mut Step,
+    ) -> Option<u64> {
+        let before = rest.len();
+        if self.take_all(records, now, step).is_err() {
+            return Some(PERIOD);
+        }
+        // Answers come in the order asked; what came is at the front. A record that the peer has lost meanwhile
+        // must not be asked for for ever.
+        rest.drain(..records.len().min(before));
+        if records.is_empty() { Some(RETRY) } else { self.fetch(from, rest, step) }
+    }
+
+    /// Takes in records that a member sent. One that nobody may say is the sender's fault.
+    fn take_all(&mut self, records: &[Vec<u8>], now: Now, step: &mut Step) -> Result<(), String> {
+        for bytes in records {
+            match self.accept(bytes, now, step) {
+                Ok(Merged::Refused(reason)) => return Err(reason.to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! One node: owns all state, routes events, and says what must be written before what is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ed25519_dalek::SigningKey;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use safelight_proto::id::{Hash, LibraryId, NodeId, RollId, VolumeId};
+use safelight_proto::record::{Body, Key, Record, RecordError};
+
+use crate::event::{Effect, Event, InviteState, Judgement, Shard, Step, Token, Write};
+use crate::manifest::{Change, Manifest, Merged};
+use crate::time::{Clock, Now};
+
+mod admission;
+mod care;
+mod exchange;
+mod transfer;
+
+use exchange::Exchange;
+use transfer::Transfers;
+
+/// Who this node is.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its key: signs its records, makes its PeerId.
+    pub key: SigningKey,
+    /// The library it belongs to.
+    pub library: LibraryId,
+    /// The reading key, on a studio.
+    pub reading_key: Option<[u8; 32]>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Node {
+    identity: Identity,
+    me: NodeId,
+    manifest: Manifest,
+    clock: Clock,
+    rng: ChaCha20Rng,
+    connected: BTreeSet<NodeId>,
+    exchange: Exchange,
+    transfers: Transfers,
+    care: care::Care,
+    invites: BTreeMap<Hash, InviteState>,
+    /// The ledger: what lies on this node's open volumes.
+    ledger: BTreeMap<VolumeId, BTreeMap<Hash, Shard>>,
+    /// Rolls that something changed about, to be looked at before the step ends.
+    dirty: BTreeSet<RollId>,
+}
+
+impl Node {
+    /// A node with what its store kept. `seed` feeds all its choices. The step only opens the gate.
+    pub fn new(
+        identity: Identity,
+        records: impl IntoIterator<Item = Record>,
+        invites: BTreeMap<Hash, InviteState>,
+        catalogs: BTreeSet<Hash>,
+        seed: [u8; 32],
+    ) -> (Self, Step) {
+        let mut manifest = Manifest::new(identity.library);
+        for record in records {
+            manifest.merge(record, &mut Change::default());
+        }
+        let me = NodeId(identity.key.verifying_key().to_bytes());
+        let mut clock = Clock::default();
+        if let Some((hlc, _)) = manifest.last_said_by(&me) {
+            clock.resume(hlc);
+        }
+        let dirty = manifest.rolls().map(|(roll, _)| roll.roll).collect();
+        let node = Self {
+            identity,
+            me,
+            manifest,
+            clock,
+            rng: ChaCha20Rng::from_seed(seed),
+            connected: BTreeSet::new(),
+            exchange: Exchange::default(),
+            transfers: Transfers::default(),
+            care: care::Care::new(catalogs),
+            invites,
+            ledger: BTreeMap::new(),
+            dirty,
+        };
+        let mut step = Step::default();
+        node.open_gate(&mut step);
+        (node, step)
+    }
+
+    /// This node's id.
+    pub fn id(&self) -> NodeId {
+        self.me
+    }
+
+    /// The records and what they say.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The members within reach.
+    pub fn connected(&self) -> &BTreeSet<NodeId> {
+        &self.connected
+    }
+
+    /// What lies on this node's open volumes.
+    pub fn ledger(&self) -> &BTreeMap<VolumeId, BTreeMap<Hash, Shard>> {
+        &self.ledger
+    }
+
+    /// The key that opens roll keys, on a studio.
+    pub fn reading_key(&self) -> Option<&[u8; 32]> {
+        self.identity.reading_key.as_ref()
+    }
+
+    /// The one door: takes an event in, says what to write and then to do.
+    pub fn handle(&mut self, event: Event, now: Now) -> Step {
+        let mut step = Step::default();
+        match event {
+            Event::Tick => self.tick(now, &mut step),
+            Event::Connected(peer) => self.connect(peer, now),
+            Event::Disconnected(peer) => self.disconnect(peer, now),
+            Event::Asked { from, request, token } => self.asked(from, request, token, now, &mut step),
+            Event::Answered { from, question, answer } => {
+                self.answered(from, question, answer, now, &mut step);
+            }
+            Event::Gossip { bytes, token } => self.gossip(&bytes, token, now, &mut step),
+            Event::Join { from, request, token } => self.join(from, request, token, now, &mut step),
+            Event::Say(bodies) => self.say(bodies, now, &mut step),
+            Event::SayAs(key, bodies) => self.say_as(&key, bodies, now, &mut step),
+            Event::Invite(hash, state) => self.invite(hash, state, &mut step),
+            Event::Stored { bodies, shards, catalog } => {
+                self.care.catalogs.insert(catalog);
+                self.keep(shards, bodies, now, &mut step);
+            }
+            Event::Pulled { want, outcome } => self.pulled(want, outcome, now, &mut step),
+            Event::Audited { roll, volume, outcome } => self.audited(roll, volume, outcome, now, &mut step),
+            Event::Catalog { hash, kept } => self.care.catalog(hash, kept, now),
+            Event::VolumeOpened { volume, shards } => self.open_volume(volume, shards, now, &mut step),
+            Event::VolumeGone(volume) => self.close_volume(volume),
+            Event::ShardBad { volume, hash } => self.drop_shard(volume, hash, now, &mut step),
+        }
+        self.review(now, &mut step);
+        self.exchange(now, &mut step);
+        self.pump(now, &mut step);
+        step
+    }
+
+    fn tick(&mut self, now: Now, step: &mut Step) {
+        self.care_tick(now, step);
+    }
+
+    fn connect(&mut self, peer: NodeId, now: Now) {
+        self.connected.insert(peer);
+        self.exchange.meet(peer, self.me < peer, now);
+        self.care.retry(now);
+    }
+
+    fn disconnect(&mut self, peer: NodeId, now: Now) {
+        self.connected.remove(&peer);
+        self.exchange.part(peer);
+        self.transfers.part(peer, now);
+    }
+
+    /// Signs and takes in what this node says. Tells everyone once it is durable.
+    fn say(&mut self, bodies: Vec<Body>, now: Now, step: &mut Step) {
+        let key = self.identity.key.clone();
+        self.say_as(&key, bodies, now, step);
+    }
+
+    fn say_as(&mut self, key: &SigningKey, bodies: Vec<Body>, now: Now, step: &mut Step) {
+        for body in bodies {
+            let record = Record::sign(self.identity.library, self.clock.tick(now), body, key);
+            step.effects.push(Effect::Publish(record.bytes.clone()));
+            self.take(record, step);
+        }
+    }
+
+    /// Merges one record and notes what follows: writes, dirty rolls, a wider gate.
+    fn take(&mut self, record: Record, step: &mut Step) -> Merged {
+        let mut change = Change::default();
+        let merged = self.manifest.merge(record, &mut change);
+        let mut gate = false;
+        for record in &change.added {
+            gate |= matches!(record.body, Body::Admit(_) | Body::Node(_));
+            self.note(record);
+        }
+        step.writes.extend(change.superseded.into_iter().map(Write::DropRecord));
+        step.writes.extend(change.added.into_iter().map(|r| Write::PutRecord(r.id, r.bytes)));
+        if gate {
+            self.open_gate(step);
+        }
+        merged
+    }
+
+    /// Marks the rolls that a record bears on.
+    fn note(&mut self, record: &Record) {
+        match record.key() {
+            Key::Roll(roll, _)
+            | Key::Coding(roll, ..)
+            | Key::Layout(roll)
+            | Key::Holding(roll, ..)
+            | Key::Audit(roll, ..) => {
+                self.dirty.insert(roll);
+            }
+            // Who hosts a volume, and whether it is believed, bears on every roll there.
+            Key::Volume(..) | Key::Admit(..) | Key::Lost(_) => {
+                self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
+            }
+            _ => {}
+        }
+    }
+
+    /// Parses and takes in a record from outside.
+    fn accept(&mut self, bytes: &[u8], now: Now, step: &mut Step) -> Result<Merged, RecordError> {
+        let record = Record::parse(self.identity.library, bytes)?;
+        self.clock.observe(record.hlc, now);
+        Ok(self.take(record, step))
+    }
+
+    fn gossip(&mut self, bytes: &[u8], token: Token, now: Now, step: &mut Step) {
+        let judgement = match self.accept(bytes, now, step) {
+            Ok(Merged::New) => Judgement::Accept,
+            Ok(Merged::Known | Merged::Stale | Merged::Waiting) => Judgement::Ignore,
+            Ok(Merged::Refused(_)) | Err(_) => Judgement::Reject,
+        };
+        step.effects.push(Effect::Judge(token, judgement));
+    }
+
+    fn open_gate(&self, step: &mut Step) {
+        let members = self.manifest.members().iter().filter(|(node, _)| **node != self.me);
+        let addresses =
+            |node| self.manifest.node(node).map(|info| info.addresses.clone()).unwrap_or_default();
+        step.effects.retain(|effect| !matches!(effect, Effect::Gate(_)));
+        step.effects.push(Effect::Gate(members.map(|(node, _)| (*node, addresses(node))).collect()));
+    }
+
+    /// A number below `bound`, for spreading things out; not for secrets.
+    fn below(&mut self, bound: u64) -> u64 {
+        // The bias of a remainder is of no matter where bounds are far below 2^64.
+        self.rng.next_u64() % bound.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

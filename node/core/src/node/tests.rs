@@ -1,0 +1,471 @@
+//! A little world of cores: messages are delivered at once and in order, disks never fail. The simulator is the place
+//! for worse worlds; here the protocols are shown to work at all.
+
+use std::collections::VecDeque;
+
+use safelight_proto::id::{CodingId, RecordId, ShootId};
+use safelight_proto::message::{JoinReply, JoinRequest, Proof, Request, Response};
+use safelight_proto::record::{
+    Admit, Coding, Delegate, Founding, Layout, NodeInfo, Roll, RuleInfo, VolumeInfo,
+};
+use safelight_proto::vocabulary::{Media, Role, Rule, Site};
+
+use super::*;
+use crate::event::{Committed, Question};
+
+const AUTHORITY: u8 = 200;
+const SECRET: [u8; 16] = [42; 16];
+
+fn key(n: u8) -> SigningKey {
+    SigningKey::from_bytes(&[n; 32])
+}
+
+fn id(n: u8) -> NodeId {
+    NodeId(key(n).verifying_key().to_bytes())
+}
+
+fn library() -> LibraryId {
+    LibraryId(*blake3::hash(&id(AUTHORITY).0).as_bytes())
+}
+
+fn site(name: &str) -> Site {
+    Site::new(name).expect("a fine name")
+}
+
+fn volume(n: u8) -> VolumeId {
+    VolumeId([n; 16])
+}
+
+/// A core with its store and disks.
+struct Host {
+    node: Node,
+    records: BTreeMap<RecordId, Vec<u8>>,
+    disk: BTreeSet<(VolumeId, Hash)>,
+    /// Volumes that lost everything without saying so.
+    liar: bool,
+    replies: Vec<JoinReply>,
+}
+
+#[derive(Default)]
+struct World {
+    hosts: BTreeMap<NodeId, Host>,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    steady: u64,
+    queue: VecDeque<(NodeId, Event)>,
+}
+
+impl World {
+    fn add(&mut self, n: u8, records: Vec<Record>) {
+        let identity = Identity { key: key(n), library: library(), reading_key: None };
+        let kept = records.iter().map(|record| (record.id, record.bytes.clone())).collect();
+        let (node, step) = Node::new(identity, records, BTreeMap::new(), BTreeSet::new(), [n; 32]);
+        let host = Host { node, records: kept, disk: BTreeSet::new(), liar: false, replies: vec![] };
+        self.hosts.insert(id(n), host);
+        let _ = step.release(Committed::after_fsync());
+    }
+
+    fn node(&self, n: u8) -> &Node {
+        &self.hosts[&id(n)].node
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: 1_000_000 + self.steady, steady: self.steady }
+    }
+
+    fn tell(&mut self, n: u8, event: Event) {
+        self.queue.push_back((id(n), event));
+        self.settle();
+    }
+
+    /// Lets `millis` pass, half a second at a time.
+    fn pass(&mut self, millis: u64) {
+        for _ in 0..millis.div_ceil(500) {
+            self.steady += 500;
+            let all: Vec<NodeId> = self.hosts.keys().copied().collect();
+            for node in all {
+                self.queue.push_back((node, Event::Tick));
+            }
+            self.settle();
+        }
+    }
+
+    fn meet(&mut self, a: u8, b: u8) {
+        self.cut.retain(|pair| *pair != (id(a), id(b)) && *pair != (id(b), id(a)));
+        self.queue.push_back((id(a), Event::Connected(id(b))));
+        self.queue.push_back((id(b), Event::Connected(id(a))));
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some((at, event)) = self.queue.pop_front() {
+            let now = self.now();
+            let Some(host) = self.hosts.get_mut(&at) else { continue };
+            let step = host.node.handle(event, now);
+            for write in step.writes() {
+                match write {
+                    Write::PutRecord(id, bytes) => drop(host.records.insert(*id, bytes.clone())),
+                    Write::DropRecord(id) => drop(host.records.remove(id)),
+                    _ => {}
+                }
+            }
+            for effect in step.release(Committed::after_fsync()) {
+                self.perform(at, effect);
+            }
+        }
+    }
+
+    fn perform(&mut self, at: NodeId, effect: Effect) {
+        match effect {
+            Effect::Ask(to, question, request) => self.deliver(at, to, question, request),
+            Effect::Push(to, ids) => {
+                let store = &self.hosts[&at].records;
+                let records = ids.iter().filter_map(|id| store.get(id).cloned()).collect();
+                self.deliver(at, to, Question(0), Request::Push(records));
+            }
+            Effect::Publish(bytes) => {
+                let reached: Vec<NodeId> = self.hosts[&at].node.connected().iter().copied().collect();
+                for peer in reached {
+                    self.queue.push_back((peer, Event::Gossip { bytes: bytes.clone(), token: Token(0) }));
+                }
+            }
+            Effect::Pull { want, hash, from, .. } => {
+                let found = self.hosts[&from].disk.iter().any(|(_, held)| *held == hash);
+                let outcome = if found { Ok(()) } else { Err(crate::event::PullError::Source) };
+                if found && let Some(host) = self.hosts.get_mut(&at) {
+                    host.disk.insert((want.volume, hash));
+                }
+                self.queue.push_back((at, Event::Pulled { want, outcome }));
+            }
+            Effect::Audit { of, roll, volume, hash, .. } => {
+                let holder = &self.hosts[&of];
+                let outcome = Ok(!holder.liar && holder.disk.contains(&(volume, hash)));
+                self.queue.push_back((at, Event::Audited { roll, volume, outcome }));
+            }
+            Effect::FetchCatalog { hash, from } => {
+                let kept = self.hosts[&from].node.care.catalogs.contains(&hash);
+                self.queue.push_back((at, Event::Catalog { hash, kept }));
+            }
+            Effect::Unlink(volume, hash) => {
+                if let Some(host) = self.hosts.get_mut(&at) {
+                    assert!(host.disk.remove(&(volume, hash)), "only what is there is unlinked");
+                }
+            }
+            Effect::Welcome(_, reply) => {
+                if let Some(host) = self.hosts.get_mut(&at) {
+                    host.replies.push(reply);
+                }
+            }
+            Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) => {}
+        }
+    }
+
+    /// Asks and carries the answer back, as the shell would.
+    fn deliver(&mut self, from: NodeId, to: NodeId, question: Question, request: Request) {
+        let now = self.now();
+        let Some(host) = self.hosts.get_mut(&to) else { return };
+        let answer = match request {
+            Request::Fetch(ids) => {
+                Response::Records(ids.iter().filter_map(|id| host.records.get(id).cloned()).collect())
+            }
+            request => {
+                let step = host.node.handle(Event::Asked { from, request, token: Token(7) }, now);
+                for write in step.writes() {
+                    match write {
+                        Write::PutRecord(id, bytes) => drop(host.records.insert(*id, bytes.clone())),
+                        Write::DropRecord(id) => drop(host.records.remove(id)),
+                        _ => {}
+                    }
+                }
+                let mut answer = None;
+                for effect in step.release(Committed::after_fsync()) {
+                    match effect {
+                        Effect::Reply(_, response) => answer = Some(response),
+                        other => self.perform(to, other),
+                    }
+                }
+                answer.expect("an honest request is answered")
+            }
+        };
+        if question != Question(0) {
+            self.queue.push_back((from, Event::Answered { from: to, question, answer: Ok(answer) }));
+        }
+    }
+}
+
+fn founding(studio: u8) -> Vec<Record> {
+    let say = |body| Record::sign(library(), safelight_proto::record::Hlc(1), body, &key(AUTHORITY));
+    vec![
+        say(Body::Founding(Founding { reading_public: [1; 32] })),
+        say(Body::Admit(Admit { node: id(studio), role: Role::Studio, site: site("studio") })),
+        say(Body::Delegate(Delegate { node: id(studio) })),
+    ]
+}
+
+fn volume_info(n: u8, media: Media) -> Body {
+    Body::Volume(VolumeInfo {
+        volume: volume(n),
+        media,
+        capacity: 1 << 40,
+        free: 1 << 40,
+        site: None,
+        device: String::new(),
+        host: String::new(),
+        trust_declared: true,
+    })
+}
+
+fn invite() -> Event {
+    let state = InviteState { role: Role::Vault, expires: 2_000_000, used_by: None, authority: None };
+    Event::Invite(Hash::of(&SECRET), state)
+}
+
+fn join(n: u8, secret: [u8; 16]) -> Event {
+    let request = JoinRequest {
+        library: library(),
+        proof: Proof::Invite(secret),
+        site: site("friend"),
+        name: "nas".into(),
+    };
+    Event::Join { from: id(n), request, token: Token(1) }
+}
+
+/// Studio 1 with volumes 1 and 2; vaults 2 and 3 with volumes 3 and 4, joined and met.
+fn three_sites() -> World {
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.tell(1, Event::Say(vec![volume_info(1, Media::Ssd), volume_info(2, Media::Hdd)]));
+    for v in [1, 2] {
+        world.tell(1, Event::VolumeOpened { volume: volume(v), shards: vec![] });
+    }
+    for (n, v, media) in [(2u8, 3u8, Media::Nas), (3, 4, Media::Cloud)] {
+        let secret = [n; 16];
+        let state = InviteState { role: Role::Vault, expires: 2_000_000, used_by: None, authority: None };
+        world.tell(1, Event::Invite(Hash::of(&secret), state));
+        world.tell(1, join(n, secret));
+        let Some(JoinReply::Welcome { records, .. }) = world.hosts[&id(1)].replies.last().cloned() else {
+            panic!("node {n} was not let in")
+        };
+        let records = records.iter().map(|r| Record::parse(library(), r).expect("valid")).collect();
+        world.add(n, records);
+        world.meet(1, n);
+        world.tell(n, Event::Say(vec![volume_info(v, media)]));
+        world.tell(n, Event::VolumeOpened { volume: volume(v), shards: vec![] });
+    }
+    world.meet(2, 3);
+    world.pass(2_000);
+    world
+}
+
+/// What an ingest of node `n` tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
+fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
+    let (roll, coding) = (RollId([seed; 32]), CodingId([seed; 16]));
+    let hashes: Vec<Hash> = (0..4u8).map(|index| Hash::of(&[seed, index])).collect();
+    let bodies = vec![
+        Body::Roll(Roll {
+            roll,
+            shoot: ShootId([seed; 16]),
+            shoot_name: vec![],
+            references: BTreeSet::new(),
+            data_bytes: 1 << 20,
+            catalog_bytes: 4096,
+            sealed_hash: Hash([seed; 32]),
+            wrapped_key: [0; 80],
+            catalog_hash: Hash::of(&[seed]),
+            files: 10,
+            bytes: 1 << 20,
+        }),
+        Body::Coding(Coding { roll, coding, k: 2, unit: 4096, shard_bytes: 600_000, shards: hashes.clone() }),
+        Body::Layout(Layout { roll, coding, volumes: (1..=4).map(volume).collect() }),
+    ];
+    let shards = (0u8..)
+        .zip(&hashes)
+        .map(|(index, hash)| (volume(staged), Shard { hash: *hash, bytes: 600_000, roll, coding, index }))
+        .collect();
+    if let Some(host) = world.hosts.get_mut(&id(n)) {
+        host.disk.extend(hashes.iter().map(|hash| (volume(staged), *hash)));
+    }
+    world.tell(n, Event::Stored { bodies, shards, catalog: Hash::of(&[seed]) });
+    roll
+}
+
+fn same_records(world: &World) -> bool {
+    let mut sets = world.hosts.values().map(|host| host.node.manifest().ids());
+    let first = sets.next().expect("a world has hosts");
+    sets.all(|ids| ids == first)
+}
+
+#[test]
+fn an_invite_lets_one_node_in() {
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.tell(1, invite());
+    let last = |world: &World| world.hosts[&id(1)].replies.last().cloned().expect("an answer");
+    world.tell(1, join(9, [0; 16]));
+    assert!(matches!(last(&world), JoinReply::Refused(why) if why.contains("not known")));
+    world.tell(1, join(2, SECRET));
+    assert!(matches!(last(&world), JoinReply::Welcome { reading_key: None, .. }));
+    world.tell(1, join(3, SECRET));
+    assert!(matches!(last(&world), JoinReply::Refused(why) if why.contains("used already")));
+    world.tell(1, join(2, SECRET));
+    assert!(matches!(last(&world), JoinReply::Welcome { .. }), "the same node may come again after a crash");
+    assert!(world.node(1).manifest().members().get(&id(2)).is_some());
+    assert!(world.node(1).manifest().members().get(&id(3)).is_none());
+}
+
+#[test]
+fn an_expired_or_foreign_invite_is_refused() {
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.tell(1, invite());
+    world.steady = 2_000_000;
+    world.tell(1, join(2, SECRET));
+    assert!(matches!(&world.hosts[&id(1)].replies[0], JoinReply::Refused(why) if why.contains("expired")));
+    let request = JoinRequest {
+        library: LibraryId([0; 32]),
+        proof: Proof::Invite(SECRET),
+        site: site("x"),
+        name: String::new(),
+    };
+    world.tell(1, Event::Join { from: id(2), request, token: Token(1) });
+    assert!(
+        matches!(&world.hosts[&id(1)].replies[1], JoinReply::Refused(why) if why.contains("another library"))
+    );
+}
+
+#[test]
+fn the_authoritys_word_for_the_peer_itself_opens_a_vaults_gate() {
+    let mut world = three_sites();
+    let admit = |node| {
+        let body = Body::Admit(Admit { node, role: Role::Studio, site: site("new studio") });
+        Record::sign(library(), safelight_proto::record::Hlc(9), body, &key(AUTHORITY)).bytes
+    };
+    let ask = |from: u8, record| Event::Join {
+        from: id(from),
+        request: JoinRequest {
+            library: library(),
+            proof: Proof::Admit(record),
+            site: site("new studio"),
+            name: "rescue".into(),
+        },
+        token: Token(1),
+    };
+    world.tell(3, ask(7, admit(id(8))));
+    world.tell(3, ask(8, admit(id(8))));
+    let replies = &world.hosts[&id(3)].replies;
+    assert!(matches!(&replies[0], JoinReply::Refused(_)), "another's admission is no use");
+    assert!(matches!(&replies[1], JoinReply::Welcome { .. }));
+    assert_eq!(world.node(1).manifest().members().get(&id(8)).map(|m| m.role), Some(Role::Studio));
+}
+
+#[test]
+fn shards_reach_their_volumes_and_staging_is_freed() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 50, 1);
+    world.pass(10_000);
+    for (host, v, index) in [(1, 1, 0u8), (1, 2, 1), (2, 3, 2), (3, 4, 3)] {
+        let hash = Hash::of(&[50, index]);
+        assert!(
+            world.hosts[&id(host)].disk.contains(&(volume(v), hash)),
+            "shard {index} is where it is wanted"
+        );
+    }
+    let on_first = world.hosts[&id(1)].disk.iter().filter(|(v, _)| *v == volume(1)).count();
+    assert_eq!(on_first, 1, "what was staged is freed");
+    assert!(same_records(&world));
+    for n in 1..=3 {
+        assert!(world.node(n).manifest().believed(&roll, &volume(3)), "the first audit is in");
+        assert_eq!(world.node(n).missing_catalogs(), 0);
+        assert_eq!(world.node(n).wants().count(), 0);
+    }
+}
+
+#[test]
+fn nothing_is_freed_for_a_vault_that_cannot_prove_what_it_holds() {
+    let mut world = three_sites();
+    world.hosts.get_mut(&id(2)).expect("there").liar = true;
+    let roll = ingested(&mut world, 1, 51, 1);
+    world.pass(30_000);
+    assert!(!world.node(1).manifest().believed(&roll, &volume(3)));
+    assert!(world.hosts[&id(1)].disk.contains(&(volume(1), Hash::of(&[51, 2]))), "the staged shard is kept");
+    assert!(
+        !world.hosts[&id(1)].disk.contains(&(volume(1), Hash::of(&[51, 3]))),
+        "the honest vault's is freed"
+    );
+}
+
+#[test]
+fn two_that_were_cut_off_find_the_same_truth() {
+    let mut world = three_sites();
+    world.pass(1_000);
+    for (a, b) in [(1, 2), (1, 3)] {
+        world.tell(a, Event::Disconnected(id(b)));
+        world.tell(b, Event::Disconnected(id(a)));
+    }
+    let ours = ingested(&mut world, 1, 60, 1);
+    let theirs = ingested(&mut world, 2, 61, 3);
+    world.pass(5_000);
+    assert!(world.node(2).manifest().roll(&ours).is_none());
+    world.meet(1, 2);
+    world.meet(1, 3);
+    world.pass(40_000);
+    assert!(same_records(&world));
+    for n in 1..=3 {
+        assert!(
+            world.node(n).manifest().roll(&ours).is_some()
+                && world.node(n).manifest().roll(&theirs).is_some()
+        );
+        assert_eq!(world.node(n).wants().count(), 0);
+    }
+    assert_eq!(world.hosts[&id(2)].disk.iter().filter(|(v, _)| *v == volume(3)).count(), 2);
+}
+
+#[test]
+fn forged_gossip_is_blamed_on_its_sender() {
+    let mut world = three_sites();
+    let rule = Body::Rule(RuleInfo { shoot: None, rule: Rule { copies: 1, ..Rule::default() } });
+    let stranger = Record::sign(library(), safelight_proto::record::Hlc(5), rule.clone(), &key(77));
+    let foreign = Record::sign(LibraryId([3; 32]), safelight_proto::record::Hlc(5), rule, &key(1));
+    let founding = Body::Founding(Founding { reading_public: [9; 32] });
+    let usurper = Record::sign(library(), safelight_proto::record::Hlc(5), founding, &key(2));
+    let now = world.now();
+    let host = world.hosts.get_mut(&id(1)).expect("there");
+    for (bytes, judgement) in [
+        (stranger.bytes, Judgement::Ignore),
+        (foreign.bytes, Judgement::Reject),
+        (usurper.bytes, Judgement::Reject),
+        (vec![1, 2, 3], Judgement::Reject),
+    ] {
+        let step = host.node.handle(Event::Gossip { bytes, token: Token(3) }, now);
+        assert!(step.writes().is_empty(), "state is unchanged");
+        let effects = step.release(Committed::after_fsync());
+        assert!(effects.contains(&Effect::Judge(Token(3), judgement)));
+    }
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was() {
+    let mut world = three_sites();
+    ingested(&mut world, 1, 70, 1);
+    let told = Body::Node(NodeInfo { name: "one".into(), addresses: vec![] });
+    world.tell(1, Event::Say(vec![told.clone()]));
+    let before = world.node(1).manifest().ids().clone();
+    let records: Vec<Record> = world.hosts[&id(1)]
+        .records
+        .values()
+        .map(|bytes| Record::trusted(bytes).expect("own store"))
+        .collect();
+    let (disk, ledger) = (world.hosts[&id(1)].disk.clone(), world.node(1).ledger().clone());
+    world.add(1, records);
+    assert_eq!(world.node(1).manifest().ids(), &before, "the store has what the manifest had");
+    world.hosts.get_mut(&id(1)).expect("there").disk = disk;
+    for (volume, shards) in ledger {
+        world.tell(1, Event::VolumeOpened { volume, shards: shards.into_values().collect() });
+    }
+    for peer in [2, 3] {
+        world.meet(1, peer);
+    }
+    world.tell(1, Event::Say(vec![told]));
+    world.pass(30_000);
+    assert!(same_records(&world));
+    assert_eq!(world.node(1).wants().count(), 0);
+}

@@ -1,0 +1,247 @@
+//! Shards on their way: what this node's volumes are to hold and do not hold yet, and who has it.
+//!
+//! Holders pull. The layout is the wish, the puller's holding is the receipt, and the stager frees what it staged once
+//! that receipt is believed. So there is no transfer to lose: after any crash the same wish stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use safelight_proto::id::{Hash, NodeId, RollId, VolumeId};
+use safelight_proto::record::{Body, Holding};
+
+use super::Node;
+use crate::event::{Effect, PullError, Shard, Step, Want, Write};
+use crate::time::Now;
+
+/// Pulls under way at once, in all.
+pub const PULLS: usize = 8;
+/// Pulls under way at once from one peer.
+pub const PULLS_PER_PEER: usize = 4;
+/// A failed pull is tried again after this long, milliseconds, doubled with every failure.
+const RETRY: u64 = 1_000;
+/// But no longer than this.
+const RETRY_MOST: u64 = 60_000;
+/// A volume that could not take a shard is left alone for this long.
+const VOLUME_RETRY: u64 = 15_000;
+
+/// All wanted shards of this node.
+#[derive(Debug, Default)]
+pub(super) struct Transfers {
+    wants: BTreeMap<Want, Attempt>,
+}
+
+#[derive(Debug, Default)]
+struct Attempt {
+    from: Option<NodeId>,
+    due: u64,
+    failures: u32,
+}
+
+impl Transfers {
+    pub(super) fn part(&mut self, peer: NodeId, now: Now) {
+        for attempt in self.wants.values_mut().filter(|attempt| attempt.from == Some(peer)) {
+            // The shell reports the broken pull too; whichever comes first ends it.
+            attempt.from = None;
+            attempt.due = now.steady + RETRY;
+        }
+    }
+}
+
+impl Node {
+    /// What this node's volumes are to hold and do not hold yet.
+    pub fn wants(&self) -> impl Iterator<Item = &Want> {
+        self.transfers.wants.keys()
+    }
+
+    pub(super) fn open_volume(&mut self, volume: VolumeId, shards: Vec<Shard>, now: Now, step: &mut Step) {
+        self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
+        let rolls: BTreeSet<RollId> = shards.iter().map(|shard| shard.roll).collect();
+        self.ledger.insert(volume, shards.into_iter().map(|shard| (shard.hash, shard)).collect());
+        // A crash between the ledger and the records, or a restored record store: the ledger is the truth.
+        self.declare(volume, rolls, now, step);
+    }
+
+    pub(super) fn close_volume(&mut self, volume: VolumeId) {
+        self.ledger.remove(&volume);
+        self.transfers.wants.retain(|want, _| want.volume != volume);
+    }
+
+    /// Shards became durable here, with records that tell of them: all of it in one write.
+    pub(super) fn keep(
+        &mut self,
+        shards: Vec<(VolumeId, Shard)>,
+        bodies: Vec<Body>,
+        now: Now,
+        step: &mut Step,
+    ) {
+        let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
+        for (volume, shard) in shards {
+            step.writes.push(Write::PutShard(volume, shard));
+            self.ledger.entry(volume).or_default().insert(shard.hash, shard);
+            touched.entry(volume).or_default().insert(shard.roll);
+        }
+        self.say(bodies, now, step);
+        for (volume, rolls) in touched {
+            self.declare(volume, rolls, now, step);
+        }
+    }
+
+    /// Signs anew what `volume` holds of `rolls`, where that differs from what was last said.
+    fn declare(
+        &mut self,
+        volume: VolumeId,
+        rolls: impl IntoIterator<Item = RollId>,
+        now: Now,
+        step: &mut Step,
+    ) {
+        let mut bodies = Vec::new();
+        for roll in rolls {
+            let mut held: BTreeMap<_, BTreeSet<u8>> = BTreeMap::new();
+            for shard in self.ledger.get(&volume).into_iter().flat_map(BTreeMap::values) {
+                if shard.roll == roll {
+                    held.entry(shard.coding).or_default().insert(shard.index);
+                }
+            }
+            let body = Body::Holding(Holding { roll, volume, held });
+            let said = self.manifest.get(&body.key(self.me)).map(|entry| &entry.body);
+            if said != Some(&body) {
+                bodies.push(body);
+            }
+        }
+        self.say(bodies, now, step);
+    }
+
+    pub(super) fn pulled(&mut self, want: Want, outcome: Result<(), PullError>, now: Now, step: &mut Step) {
+        match outcome {
+            Ok(()) => {
+                self.transfers.wants.remove(&want);
+                if let Some((hash, bytes)) = self.shard_of(&want) {
+                    let Want { volume, roll, coding, index } = want;
+                    self.keep(vec![(volume, Shard { hash, bytes, roll, coding, index })], vec![], now, step);
+                }
+            }
+            Err(error) => {
+                let jitter = self.below(RETRY);
+                if let Some(attempt) = self.transfers.wants.get_mut(&want) {
+                    attempt.from = None;
+                    attempt.failures += 1;
+                    let backoff = RETRY.saturating_mul(1 << attempt.failures.min(6)).min(RETRY_MOST);
+                    let wait = match error {
+                        PullError::Source => backoff,
+                        PullError::Volume => VOLUME_RETRY,
+                    };
+                    attempt.due = now.steady + wait + jitter;
+                }
+            }
+        }
+    }
+
+    /// Hash and length of a wanted shard, by its coding.
+    fn shard_of(&self, want: &Want) -> Option<(Hash, u64)> {
+        let coding = self.manifest.coding(&want.roll, &want.coding)?;
+        Some((*coding.shards.get(usize::from(want.index))?, coding.shard_bytes))
+    }
+
+    pub(super) fn drop_shard(&mut self, volume: VolumeId, hash: Hash, now: Now, step: &mut Step) {
+        let dropped = self.ledger.get_mut(&volume).and_then(|shards| shards.remove(&hash));
+        if let Some(shard) = dropped {
+            step.writes.push(Write::DropShard(volume, hash));
+            self.dirty.insert(shard.roll);
+            self.declare(volume, [shard.roll], now, step);
+        }
+    }
+
+    /// Looks again at every roll that something changed about.
+    pub(super) fn review(&mut self, now: Now, step: &mut Step) {
+        while let Some(roll) = self.dirty.pop_first() {
+            self.review_wants(roll);
+            self.review_staging(roll, now, step);
+            self.review_care(roll);
+        }
+    }
+
+    /// Which of this node's open volumes are to hold a shard of `roll` that they lack.
+    fn review_wants(&mut self, roll: RollId) {
+        let mut wanted = BTreeSet::new();
+        if let Some(layout) = self.manifest.layout(&roll)
+            && let Some(coding) = self.manifest.coding(&roll, &layout.coding)
+        {
+            for (index, (volume, hash)) in (0u8..).zip(layout.volumes.iter().zip(&coding.shards)) {
+                if self.ledger.get(volume).is_some_and(|shards| !shards.contains_key(hash)) {
+                    wanted.insert(Want { volume: *volume, roll, coding: layout.coding, index });
+                }
+            }
+        }
+        self.transfers.wants.retain(|want, _| want.roll != roll || wanted.contains(want));
+        for want in wanted {
+            self.transfers.wants.entry(want).or_default();
+        }
+    }
+
+    /// Frees what was staged here for a volume that has it now, durably and believed.
+    fn review_staging(&mut self, roll: RollId, now: Now, step: &mut Step) {
+        let Some(layout) = self.manifest.layout(&roll) else { return };
+        let holdings = self.manifest.holdings(&roll);
+        let Some(held) = holdings.get(&layout.coding) else { return };
+        let mut freed = Vec::new();
+        for (volume, shards) in &self.ledger {
+            for shard in shards.values().filter(|s| s.roll == roll && s.coding == layout.coding) {
+                let Some(wanted) = layout.volumes.get(usize::from(shard.index)) else { continue };
+                let arrived = wanted != volume
+                    && held.get(wanted).is_some_and(|indexes| indexes.contains(&shard.index))
+                    && self.manifest.believed(&roll, wanted)
+                    && self.manifest.host_of(wanted).is_some_and(|host| !self.manifest.is_lost(&host));
+                if arrived {
+                    freed.push((*volume, shard.hash));
+                }
+            }
+        }
+        for (volume, hash) in freed {
+            self.drop_shard(volume, hash, now, step);
+            step.effects.push(Effect::Unlink(volume, hash));
+        }
+    }
+
+    /// Starts pulls up to the bounds.
+    pub(super) fn pump(&mut self, now: Now, step: &mut Step) {
+        let mut busy: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for from in self.transfers.wants.values().filter_map(|attempt| attempt.from) {
+            *busy.entry(from).or_default() += 1;
+        }
+        let mut room = PULLS.saturating_sub(busy.values().sum());
+        let ready: Vec<Want> = self
+            .transfers
+            .wants
+            .iter()
+            .filter(|(_, attempt)| attempt.from.is_none() && attempt.due <= now.steady)
+            .map(|(want, _)| *want)
+            .collect();
+        for want in ready {
+            if room == 0 {
+                return;
+            }
+            let Some((hash, bytes)) = self.shard_of(&want) else { continue };
+            let Some(from) = self.source(&want, &busy) else { continue };
+            *busy.entry(from).or_default() += 1;
+            room -= 1;
+            if let Some(attempt) = self.transfers.wants.get_mut(&want) {
+                attempt.from = Some(from);
+            }
+            step.effects.push(Effect::Pull { want, hash, bytes, from });
+        }
+    }
+
+    /// The least busy node within reach that holds the wanted shard on another volume.
+    fn source(&self, want: &Want, busy: &BTreeMap<NodeId, usize>) -> Option<NodeId> {
+        let holdings = self.manifest.holdings(&want.roll);
+        holdings
+            .get(&want.coding)?
+            .iter()
+            .filter(|(volume, indexes)| **volume != want.volume && indexes.contains(&want.index))
+            .filter_map(|(volume, _)| self.manifest.host_of(volume))
+            .filter(|host| *host == self.me || self.connected.contains(host))
+            .map(|host| (busy.get(&host).copied().unwrap_or(0), host))
+            .filter(|(pulls, _)| *pulls < PULLS_PER_PEER)
+            .min()
+            .map(|(_, host)| host)
+    }
+}
