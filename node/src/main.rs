@@ -1,2 +1,3 @@
 //! The node.
+mod store;
 fn main() {}

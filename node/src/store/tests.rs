@@ -1,0 +1,118 @@
+use ed25519_dalek::SigningKey;
+use safelight_core::event::Event;
+use safelight_core::node::{Identity as CoreIdentity, Node};
+use safelight_core::time::Now;
+use safelight_proto::id::{NodeId, RollId};
+use safelight_proto::record::{Admit, Body, Hlc, NodeInfo};
+use safelight_proto::vocabulary::Role;
+
+use super::files::KnownFile;
+use super::*;
+
+fn authority() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+fn identity() -> Identity {
+    Identity {
+        secret: [2; 32],
+        library: LibraryId(*blake3::hash(authority().verifying_key().as_bytes()).as_bytes()),
+        reading_key: Some([3; 32]),
+        name: "studio".into(),
+        site: Site::new("Studio").expect("a fine name"),
+    }
+}
+
+fn admission() -> Record {
+    let node = NodeId(SigningKey::from_bytes(&[2; 32]).verifying_key().to_bytes());
+    let admit = Admit { node, role: Role::Studio, site: identity().site };
+    Record::sign(identity().library, Hlc(1), Body::Admit(admit), &authority())
+}
+
+#[test]
+fn a_home_remembers_who_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node.redb");
+    let volumes = [(VolumeId([7; 16]), PathBuf::from("/mnt/ssd"))];
+    Store::create(&path, &identity(), &[admission()], &volumes).expect("made");
+    let store = Store::open(&path).expect("opens");
+    assert!(store.identity().expect("there") == identity());
+    assert_eq!(store.records().expect("there"), vec![admission()]);
+    assert_eq!(store.volumes().expect("there"), volumes.into());
+    store.set("quarantine", "30d").expect("set");
+    assert_eq!(store.setting("quarantine").expect("there").as_deref(), Some("30d"));
+}
+
+#[test]
+fn a_home_that_was_half_made_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node.redb");
+    std::fs::write(path.with_extension("new"), b"torn").expect("written");
+    assert!(Store::open(&path).is_err());
+    Store::create(&path, &identity(), &[], &[]).expect("made");
+    assert!(Store::open(&path).is_ok());
+}
+
+#[test]
+fn what_a_step_writes_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node.redb");
+    Store::create(&path, &identity(), &[admission()], &[]).expect("made");
+    let shard = Shard {
+        hash: Hash([4; 32]),
+        bytes: 99,
+        roll: RollId([5; 32]),
+        coding: safelight_proto::id::CodingId([6; 16]),
+        index: 3,
+    };
+    let volume = VolumeId([7; 16]);
+    let said;
+    {
+        let store = Store::open(&path).expect("opens");
+        let core = CoreIdentity {
+            key: SigningKey::from_bytes(&[2; 32]),
+            library: identity().library,
+            reading_key: None,
+        };
+        let records = store.records().expect("there");
+        let (mut node, _) = Node::new(core, records, BTreeMap::new(), Default::default(), [0; 32]);
+        let now = Now { wall: 5, steady: 5 };
+        let steps = [
+            node.handle(Event::VolumeOpened { volume, shards: vec![] }, now),
+            node.handle(
+                Event::Stored { bodies: vec![], shards: vec![(volume, shard)], catalog: Hash([0; 32]) },
+                now,
+            ),
+            node.handle(Event::Say(vec![Body::Node(NodeInfo { name: "a".into(), addresses: vec![] })]), now),
+            node.handle(Event::Say(vec![Body::Node(NodeInfo { name: "b".into(), addresses: vec![] })]), now),
+        ];
+        assert_eq!(store.commit(&steps).expect("durable").len(), steps.len());
+        said = node.manifest().ids().iter().map(|(_, id)| *id).collect::<Vec<_>>();
+    }
+    let store = Store::open(&path).expect("opens");
+    let mut kept: Vec<_> = store.records().expect("there").iter().map(|r| (r.hlc, r.id)).collect();
+    kept.sort();
+    assert_eq!(kept.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), said, "superseded records are gone");
+    assert_eq!(store.shards(&volume).expect("there"), vec![shard]);
+    assert_eq!(store.record_bytes(&said, 1).expect("there").len(), 1, "at least one, whatever the bound");
+}
+
+#[test]
+fn files_are_found_by_length_and_head() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node.redb");
+    Store::create(&path, &identity(), &[], &[]).expect("made");
+    let store = Store::open(&path).expect("opens");
+    let file = |bytes, head, hash, place| KnownFile {
+        bytes,
+        head: [head; 16],
+        hash: Hash([hash; 32]),
+        roll: RollId([9; 32]),
+        place,
+    };
+    let files = [file(10, 1, 1, 0), file(10, 1, 2, 1), file(10, 2, 3, 2), file(11, 1, 4, 3)];
+    store.index_files(Hash([8; 32]), &files).expect("durable");
+    assert_eq!(store.files_like(10, [1; 16]).expect("read"), files[..2]);
+    assert_eq!(store.files_like(12, [1; 16]).expect("read"), []);
+    assert_eq!(store.indexed_catalogs().expect("read"), [Hash([8; 32])].into());
+}
