@@ -105,10 +105,9 @@ mod tests {
         for host in ["127.0.0.1:3211", "localhost:3211", "LOCALHOST", "[::1]:3211", "127.0.0.1"] {
             assert!(local.check_source(&headers(host, None)).is_ok(), "{host}");
         }
-        for host in
-            ["evil.example:3211", "127.0.0.1.evil.example", "192.168.1.9:3211", "", "[::1", "localhost.evil"]
+        for host in ["evil.example:3211", "127.0.0.1.evil.example", "192.168.1.9:3211", "", "localhost.evil"]
         {
-            assert!(local.check_source(&headers(host, None)).is_err() || host == "[::1", "{host}");
+            assert!(local.check_source(&headers(host, None)).is_err(), "{host}");
         }
         assert!(local.check_source(&HeaderMap::new()).is_err());
         let open = guard("0.0.0.0");

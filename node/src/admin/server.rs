@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -117,7 +117,6 @@ impl Server {
         };
         let router = Router::new()
             .route("/api/v1/command", post(command))
-            .layer(DefaultBodyLimit::max(MAX_REQUEST))
             .with_state(Arc::new(api))
             .route("/health", get(|| async { "up\n" }))
             .merge(pages);
@@ -151,29 +150,34 @@ struct Api {
     stop: CancellationToken,
 }
 
-async fn command(
-    State(api): State<Arc<Api>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BodyError>,
-) -> Response {
-    match api.admit(&headers, body) {
+async fn command(State(api): State<Arc<Api>>, request: axum::extract::Request) -> Response {
+    match api.admit(request).await {
         Ok((request, permit)) => api.start(request, permit),
         Err(refusal) => refuse(refusal),
     }
 }
 
-type BodyError = axum::extract::rejection::BytesRejection;
-
 impl Api {
-    fn admit(
+    /// Takes a request in: who asks comes first, so that a stranger's body is not even read.
+    async fn admit(
         &self,
-        headers: &HeaderMap,
-        body: Result<Bytes, BodyError>,
+        request: axum::extract::Request,
     ) -> Result<(Request, OwnedSemaphorePermit), Refusal> {
-        self.guard.check_source(headers)?;
-        self.guard.check_token(headers)?;
-        let body =
-            body.map_err(|e| (e.status(), Failure::usage(format!("the request cannot be taken: {e}"))))?;
+        let (head, body) = request.into_parts();
+        self.guard.check_source(&head.headers)?;
+        self.guard.check_token(&head.headers)?;
+        let announced =
+            head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > MAX_REQUEST as u64) {
+            let failure = Failure::usage(format!("a command of more than {MAX_REQUEST} bytes is not taken"));
+            return Err((
+                StatusCode::PAYLOAD_TOO_LARGE,
+                failure.next("name folders instead of single files"),
+            ));
+        }
+        let body = axum::body::to_bytes(body, MAX_REQUEST).await.map_err(|error| {
+            (StatusCode::BAD_REQUEST, Failure::usage(format!("the command was not read to its end: {error}")))
+        })?;
         let request = serde_json::from_slice(&body)
             .map_err(|e| (StatusCode::BAD_REQUEST, Failure::usage(format!("this is no command: {e}"))))?;
         let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
