@@ -1,9 +1,13 @@
 use std::io::Write;
 use std::net::TcpListener;
 
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::admin::address::{Published, Token};
-use crate::admin::operator::Exit;
+use crate::admin::operator::{Exit, Operator, Reporter};
+use crate::admin::server::Server;
 use crate::home::HomeLock;
 
 /// A home with a "node" that gives each connection the next of `answers` and closes it.
@@ -112,4 +116,58 @@ fn no_home_and_no_node_say_what_to_do() {
     let failure = Client::find(&dir, Duration::from_millis(300)).expect_err("still starting");
     assert!(failure.message.contains("still starting"), "{failure}");
     assert!(begun.elapsed() >= Duration::from_millis(300));
+}
+
+/// Says one notice and then waits until it is cancelled, or answers with the home's shoots: none.
+struct Fake(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Operator for Fake {
+    fn perform(&self, command: Command, reporter: Reporter) -> BoxFuture<'_, Result<Outcome, Failure>> {
+        let cancelled = self.0.clone();
+        Box::pin(async move {
+            reporter.notice("begun");
+            if command != Command::Shoots {
+                reporter.cancelled().await;
+                cancelled.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
+            Ok(Outcome::done(serde_json::json!({"shoots": []})))
+        })
+    }
+}
+
+#[test]
+fn the_client_and_the_real_server() {
+    let temp = tempfile::tempdir().expect("temp");
+    let home = home(temp.path());
+    let _lock = home.lock().expect("free");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (stop, cancelled) =
+        (CancellationToken::new(), std::sync::Arc::<std::sync::atomic::AtomicBool>::default());
+    let (operator, stopped, at) = (std::sync::Arc::new(Fake(cancelled.clone())), stop.clone(), home.clone());
+    let served = runtime.spawn(async move {
+        let server = Server::bind(Some(([127, 0, 0, 1], 0).into())).await?;
+        // Slow to start: the client waits for it.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.serve(&at, operator, axum::Router::new(), stopped).await
+    });
+    let client = Client::find(temp.path(), Duration::from_secs(10)).expect("it came up");
+    let mut heard = Vec::new();
+    let outcome = client.perform(Command::Shoots, |report| heard.push(report)).expect("answered");
+    assert_eq!(outcome, Outcome::done(serde_json::json!({"shoots": []})));
+    assert_eq!(heard, [Report::Notice("begun".into())]);
+    // A client that breaks off in the middle, as Ctrl-C does, is noticed by the command it asked for.
+    let gone = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        client.perform(Command::Nodes, |_| std::panic::panic_any("Ctrl-C"))
+    }));
+    assert!(gone.is_err());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !cancelled.load(std::sync::atomic::Ordering::SeqCst) {
+        assert!(Instant::now() < deadline, "the command was not told");
+        thread::sleep(Duration::from_millis(10));
+    }
+    stop.cancel();
+    runtime.block_on(served).expect("no panic").expect("served");
+    assert!(
+        matches!(Client::find(temp.path(), Duration::from_millis(200)), Err(failure) if failure.message.contains("still starting"))
+    );
 }

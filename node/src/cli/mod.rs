@@ -65,13 +65,16 @@ fn misunderstood(error: &clap::Error, args: &[OsString]) -> Exit {
     if json {
         return output::fail(&usage(error), true);
     }
-    eprint!("{}", error.render().ansi());
+    if let Err(error) = error.print() {
+        tracing::debug!(%error, "standard error cannot be written");
+    }
     Exit::Usage
 }
 
 fn usage(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     let message = text.split("\n\nUsage:").next().unwrap_or_default();
+    let message = message.split("\n\nFor more").next().unwrap_or_default();
     let message = message.strip_prefix("error: ").unwrap_or(message).split_whitespace();
     Failure::usage(message.collect::<Vec<_>>().join(" ")).next("safelight --help")
 }
@@ -88,5 +91,7 @@ mod tests {
         assert!(failure.message.contains("<SHOOT>") && !failure.message.contains('\n'), "{failure}");
         let error = Cli::try_parse_from(["safelight", "drill"]).expect_err("later");
         assert_eq!(usage(&error).message, "unrecognized subcommand 'drill'");
+        let error = Cli::try_parse_from(["safelight", "invite", "--expires", "48h"]).expect_err("too long");
+        assert!(usage(&error).message.ends_with("24h at most"), "{error}");
     }
 }

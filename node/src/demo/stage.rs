@@ -351,6 +351,18 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_is_seen_and_survived() {
+        let interrupt = Interrupt::watch().expect("watching");
+        interrupt.check().expect("nothing came yet");
+        kill_process(rustix::process::getpid(), Signal::TERM).expect("ourselves");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while interrupt.check().is_ok() {
+            assert!(Instant::now() < deadline, "the signal was not seen");
+            thread::sleep(LOOK_PAUSE);
+        }
+    }
+
+    #[test]
     fn nothing_is_left_behind() {
         let temp = tempfile::tempdir().expect("temp");
         let dir = temp.path().join("stage");

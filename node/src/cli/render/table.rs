@@ -13,13 +13,12 @@ pub enum Align {
     Right,
 }
 
-/// A table with a head; each line starts with two spaces. Cells are made safe for a terminal.
+/// A table with a head, unless all of its titles are empty; each line starts with two spaces. Cells are made safe for a terminal.
 pub fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let head_row: Vec<String> = head.iter().map(|(title, _)| (*title).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(&head_row)
-        .chain(rows)
-        .map(|row| row.iter().map(|cell| plain(cell)).collect())
-        .collect();
+    let head_row = head_row.iter().any(|title| !title.is_empty()).then_some(&head_row);
+    let rows: Vec<Vec<String>> =
+        head_row.into_iter().chain(rows).map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|c| cells(c)).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
