@@ -68,18 +68,18 @@ pub fn expiry(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The name of a node.
+/// The name of a node, with its spaces tidied.
 pub fn name(text: &str) -> Result<String, String> {
-    let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-        true => Err(format!("a name has 1 to {MAX_NAME} bytes and no control characters")),
-        false => Ok(name),
-    }
+    shoot(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The name of a shoot, as it was typed.
+/// The name of a shoot, as it was typed but for spaces around it.
 pub fn shoot(text: &str) -> Result<String, String> {
-    name(text)
+    let name = text.trim();
+    match name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        true => Err(format!("a name has 1 to {MAX_NAME} bytes and no control characters")),
+        false => Ok(name.to_owned()),
+    }
 }
 
 /// A site.
@@ -152,8 +152,9 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!(name("  Smith   wedding "), Ok("Smith wedding".into()));
+        assert_eq!(shoot(" Smith  wedding "), Ok("Smith  wedding".into()));
         for text in ["", "  ", "a\u{7}b", &"x".repeat(256)] {
-            assert!(name(text).is_err(), "{text}");
+            assert!(name(text).is_err() && shoot(text).is_err(), "{text}");
         }
         assert!(glob("**/*.{CR3,xmp}").is_ok() && glob("[").is_err());
     }

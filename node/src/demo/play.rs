@@ -219,3 +219,7 @@ fn read<T: DeserializeOwned>(document: Value) -> Result<T, Failure> {
     serde_json::from_value(document)
         .map_err(|error| Failure::new(format!("an answer was not understood: {error}")))
 }
+
+#[cfg(test)]
+#[path = "play_tests.rs"]
+mod tests;

@@ -53,6 +53,12 @@ impl Interrupt {
         Ok(Self(came))
     }
 
+    /// One that never comes.
+    #[cfg(test)]
+    pub fn never() -> Self {
+        Self(Arc::default())
+    }
+
     /// An error once a signal came.
     pub fn check(&self) -> io::Result<()> {
         match self.0.load(Ordering::SeqCst) {
@@ -87,19 +93,21 @@ impl Stage {
         let made = || -> io::Result<Self> {
             fs::create_dir_all(&base)?;
             let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
-            let dir = std::path::absolute(
-                base.join(format!("safelight-demo-{}-{random:08x}", std::process::id())),
-            )?;
-            let program = std::env::current_exe()?;
-            DirBuilder::new().mode(0o700).create(&dir)?;
-            let stage = Self { dir, program, nodes: Vec::new(), interrupt, quiet, asked: 0 };
-            fs::create_dir(stage.logs())?;
-            Ok(stage)
+            let dir = base.join(format!("safelight-demo-{}-{random:08x}", std::process::id()));
+            Self::of(std::path::absolute(dir)?, std::env::current_exe()?, interrupt, quiet)
         };
         made().map_err(|error| {
             Failure::new(format!("the demonstration has no room in {}: {error}", base.display()))
                 .next("name a folder that can be written to in SAFELIGHT_DEMO_DIR")
         })
+    }
+
+    /// A stage in the new folder `dir`, where `program` plays.
+    pub fn of(dir: PathBuf, program: PathBuf, interrupt: Interrupt, quiet: bool) -> io::Result<Self> {
+        DirBuilder::new().mode(0o700).create(&dir)?;
+        let stage = Self { dir, program, nodes: Vec::new(), interrupt, quiet, asked: 0 };
+        fs::create_dir(stage.logs())?;
+        Ok(stage)
     }
 
     /// A place on the stage.
@@ -320,16 +328,7 @@ mod tests {
     use super::*;
 
     fn stage(dir: &Path, program: &str) -> Stage {
-        fs::create_dir_all(dir.join("logs")).expect("writable");
-        let interrupt = Interrupt(Arc::default());
-        Stage {
-            dir: dir.to_owned(),
-            program: program.into(),
-            nodes: Vec::new(),
-            interrupt,
-            quiet: true,
-            asked: 0,
-        }
+        Stage::of(dir.to_owned(), program.into(), Interrupt::never(), true).expect("set")
     }
 
     #[test]

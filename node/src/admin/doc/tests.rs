@@ -1,5 +1,6 @@
 //! The contract, key by key. A test that fails here means that somebody's script breaks.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::*;
