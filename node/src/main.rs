@@ -1,3 +1,12 @@
-//! The node.
+//! The node and its command line.
+
+mod admin;
+mod cli;
+mod demo;
+mod home;
 mod store;
-fn main() {}
+mod telemetry;
+
+fn main() -> std::process::ExitCode {
+    cli::run(std::env::args_os().collect())
+}

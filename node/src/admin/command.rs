@@ -1,0 +1,339 @@
+//! What can be asked of a running node.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use safelight_proto::vocabulary::{Role, Rule};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use zeroize::Zeroizing;
+
+/// One operation, as the command line and the dashboard ask for it: `{"command":"shoots"}`.
+///
+/// Names of shoots, nodes and sites are as a person typed them; the node looks them up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Takes files in.
+    Ingest {
+        /// Files and folders on the node's machine, absolute.
+        paths: Vec<RawPath>,
+        /// The shoot, new or known.
+        shoot: String,
+        /// When to end.
+        wait: Wait,
+    },
+    /// Verdicts, of the library or of one shoot.
+    Status {
+        /// One shoot only.
+        shoot: Option<String>,
+    },
+    /// The shoots.
+    Shoots,
+    /// The files of a shoot.
+    Files {
+        /// The shoot.
+        shoot: String,
+    },
+    /// The nodes.
+    Nodes,
+    /// The volumes.
+    Volumes,
+    /// A code that lets one more node in.
+    Invite {
+        /// What the newcomer may do.
+        #[serde(with = "as_text")]
+        role: Role,
+        /// How long the code holds.
+        expires_seconds: u64,
+        /// The recovery phrase, which only a `studio` invite needs.
+        phrase: Option<PhraseText>,
+    },
+    /// Brings files back.
+    Restore {
+        /// Which.
+        what: Selection,
+        /// The folder to fill, absolute.
+        to: RawPath,
+        /// Only files whose path matches one of these globs.
+        #[serde(default)]
+        include: Vec<String>,
+        /// No file whose path matches one of these globs.
+        #[serde(default)]
+        exclude: Vec<String>,
+        /// Sites whose shards are not touched.
+        #[serde(default)]
+        without: Vec<String>,
+    },
+    /// Declares a node or a site lost.
+    Lost {
+        /// Which.
+        what: Casualty,
+    },
+    /// The rule, of the library or of one shoot.
+    RuleShow {
+        /// One shoot only.
+        shoot: Option<String>,
+    },
+    /// Asks for another rule.
+    RuleSet {
+        /// The rule; its `spend` travels beside it.
+        #[serde(with = "as_text")]
+        rule: Rule,
+        /// Most storage to spend, in percent of the data.
+        spend_percent: Option<u32>,
+        /// One shoot only.
+        shoot: Option<String>,
+    },
+    /// The node's settings, or one of them.
+    ConfigGet {
+        /// One key only.
+        key: Option<String>,
+    },
+    /// Changes a setting of the node.
+    ConfigSet {
+        /// The key.
+        key: String,
+        /// Its new value.
+        value: String,
+    },
+}
+
+/// A command, and how long the caller waits for peers that do not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What to do.
+    #[serde(flatten)]
+    pub command: Command,
+    /// The caller's patience; the default of the command line when left out.
+    #[serde(default = "default_timeout_seconds")]
+    pub timeout_seconds: u64,
+}
+
+/// How long commands wait for peers unless told otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn default_timeout_seconds() -> u64 {
+    DEFAULT_TIMEOUT.as_secs()
+}
+
+/// When an ingest ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    /// Every file is stored here, fsynced and read back.
+    #[default]
+    Stored,
+    /// The shoot meets its rule.
+    Safe,
+}
+
+/// What to restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selection {
+    /// One shoot.
+    Shoot(String),
+    /// Everything, a folder for each shoot.
+    All,
+}
+
+/// What was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Casualty {
+    /// One node.
+    Node(String),
+    /// A site with all its nodes.
+    Site(String),
+}
+
+/// A path whose very bytes survive JSON: text when it is UTF-8, `{"hex": ...}` when it is not.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawPath(PathBuf);
+
+impl RawPath {
+    /// The path.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl From<PathBuf> for RawPath {
+    fn from(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl fmt::Debug for RawPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PathForm {
+    Text(String),
+    Bytes { hex: String },
+}
+
+impl Serialize for RawPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = match self.0.to_str() {
+            Some(text) => PathForm::Text(text.to_owned()),
+            None => PathForm::Bytes { hex: HEXLOWER_PERMISSIVE.encode(self.0.as_os_str().as_bytes()) },
+        };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = match PathForm::deserialize(deserializer)? {
+            PathForm::Text(text) => text.into_bytes(),
+            PathForm::Bytes { hex } => HEXLOWER_PERMISSIVE
+                .decode(hex.as_bytes())
+                .map_err(|_| de::Error::custom("a path is no hex"))?,
+        };
+        if bytes.contains(&0) {
+            return Err(de::Error::custom("a path has a NUL byte"));
+        }
+        if !Path::new(OsStr::from_bytes(&bytes)).is_absolute() {
+            return Err(de::Error::custom("a path is not absolute"));
+        }
+        Ok(Self(OsString::from_vec(bytes).into()))
+    }
+}
+
+/// The words of a recovery phrase as they came in: never printed by accident, wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PhraseText(Zeroizing<String>);
+
+impl PhraseText {
+    /// The words in `text`, with one space between them.
+    pub fn new(text: &str) -> Self {
+        let mut words = Zeroizing::new(String::with_capacity(text.len() + 1));
+        for word in text.split_whitespace() {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            words.push_str(word);
+        }
+        Self(words)
+    }
+
+    /// The words, one space between them.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The words one by one.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|word| !word.is_empty())
+    }
+}
+
+impl fmt::Debug for PhraseText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhraseText(not shown)")
+    }
+}
+
+impl Serialize for PhraseText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PhraseText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::new(&Zeroizing::new(String::deserialize(deserializer)?)))
+    }
+}
+
+/// Words of the vocabulary travel as they are written.
+mod as_text {
+    use super::*;
+
+    pub fn serialize<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: std::str::FromStr<Err: fmt::Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back(command: Command) -> String {
+        let request = Request { command, timeout_seconds: 5 };
+        let text = serde_json::to_string(&request).expect("plain");
+        assert_eq!(serde_json::from_str::<Request>(&text).expect("ours"), request, "{text}");
+        text
+    }
+
+    #[test]
+    fn commands_there_and_back() {
+        there_and_back(Command::Shoots);
+        there_and_back(Command::Status { shoot: Some("Smith wedding".into()) });
+        there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });
+        there_and_back(Command::ConfigSet { key: "limit.up".into(), value: "5MB".into() });
+        let rule = "3-2-1 full".parse().expect("a rule");
+        let text = there_and_back(Command::RuleSet { rule, spend_percent: Some(200), shoot: None });
+        assert!(text.contains(r#""rule":"3-2-1 full""#), "{text}");
+        there_and_back(Command::Restore {
+            what: Selection::All,
+            to: PathBuf::from("/tmp/back").into(),
+            include: vec!["*.CR3".into()],
+            exclude: vec![],
+            without: vec!["studio".into()],
+        });
+    }
+
+    #[test]
+    fn the_bytes_of_a_path_survive() {
+        let odd = PathBuf::from(OsString::from_vec(b"/card/\xff\xfe.JPG".to_vec()));
+        let command = Command::Ingest {
+            paths: vec![odd.into(), PathBuf::from("/card/żółć.CR2").into()],
+            shoot: "a".into(),
+            wait: Wait::Safe,
+        };
+        assert!(there_and_back(command).contains(r#"{"hex":"2f636172642ffffe2e4a5047"}"#));
+    }
+
+    #[test]
+    fn bad_requests_are_errors() {
+        for text in [
+            r#"{"command":"format-card"}"#,
+            r#"{"command":"files"}"#,
+            r#"{"command":"restore","what":"all","to":"relative/folder"}"#,
+            r#"{"command":"restore","what":"all","to":{"hex":"zz"}}"#,
+            r#"{"command":"restore","what":"all","to":"/a\u0000b"}"#,
+            r#"{"command":"rule-set","rule":"9-9-9","spend_percent":null,"shoot":null}"#,
+            r#"{"command":"invite","role":"owner","expires_seconds":1,"phrase":null}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(text).is_err(), "{text}");
+        }
+        let plain: Request = serde_json::from_str(r#"{"command":"shoots"}"#).expect("the least");
+        assert_eq!(plain.timeout_seconds, 60);
+    }
+
+    #[test]
+    fn a_phrase_is_never_shown() {
+        let phrase = PhraseText::new(" legal\n winner  thank ");
+        assert_eq!(phrase.as_str(), "legal winner thank");
+        assert_eq!(phrase.words().count(), 3);
+        assert!(!format!("{phrase:?}").contains("legal"));
+    }
+}

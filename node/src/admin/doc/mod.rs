@@ -1,0 +1,14 @@
+//! The documents commands answer with: the JSON that scripts rely on, and what people are shown.
+//!
+//! Keys are a contract (`node/DESIGN.md`, command line): add fields freely, never rename one. Sizes are in
+//! bytes, times in seconds. Names are null on a vault, which cannot read them.
+
+mod library;
+
+mod work;
+
+pub use library::*;
+pub use work::*;
+
+#[cfg(test)]
+mod tests;

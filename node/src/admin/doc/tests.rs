@@ -1,0 +1,179 @@
+//! The contract, key by key. A test that fails here means that somebody's script breaks.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn same(document: impl Serialize, contract: Value) {
+    assert_eq!(serde_json::to_value(document).expect("plain"), contract);
+}
+
+fn shoot() -> ShootDoc {
+    ShootDoc {
+        id: "5a".into(),
+        name: None,
+        files: 3,
+        bytes: 10,
+        stored_bytes: 20,
+        verdict: Verdict::AtRisk,
+        rule: ClausesDoc {
+            copies: CopiesDoc { met: false, survives_volumes: 1 },
+            media: ClauseDoc { met: true },
+            offsite: ClauseDoc { met: false },
+        },
+        sites: vec![SurvivalDoc { site: "studio".into(), survives: false }],
+        pending_bytes: 4,
+        reason: Some("r".into()),
+        remedy: None,
+    }
+}
+
+fn node() -> NodeDoc {
+    NodeDoc {
+        id: "0a".into(),
+        name: "tom".into(),
+        site: "friend".into(),
+        role: "vault".into(),
+        state: NodeState::Online,
+        addresses: vec!["/ip4/127.0.0.1/tcp/1/p2p/x".into()],
+    }
+}
+
+fn volume() -> VolumeDoc {
+    VolumeDoc {
+        id: "0b".into(),
+        node: "0a".into(),
+        site: "friend".into(),
+        media: "nas".into(),
+        capacity_bytes: 9,
+        used_bytes: 8,
+        state: VolumeState::Ok,
+        path: None,
+    }
+}
+
+fn shoot_json() -> Value {
+    json!({
+        "id": "5a", "name": null, "files": 3, "bytes": 10, "stored_bytes": 20, "verdict": "at-risk",
+        "rule": {"copies": {"met": false, "survives_volumes": 1}, "media": {"met": true}, "offsite": {"met": false}},
+        "sites": [{"site": "studio", "survives": false}],
+        "pending_bytes": 4, "reason": "r", "remedy": null,
+    })
+}
+
+fn node_json() -> Value {
+    json!({"id": "0a", "name": "tom", "site": "friend", "role": "vault", "state": "online",
+           "addresses": ["/ip4/127.0.0.1/tcp/1/p2p/x"]})
+}
+
+fn volume_json() -> Value {
+    json!({"id": "0b", "node": "0a", "site": "friend", "media": "nas", "capacity_bytes": 9, "used_bytes": 8, "state": "ok"})
+}
+
+#[test]
+fn status() {
+    let document = StatusDoc {
+        library: "11".into(),
+        rule: "3-2-1".into(),
+        verdict: Verdict::CatchingUp,
+        shoots: vec![shoot()],
+        nodes: vec![node()],
+        volumes: vec![volume()],
+        transfers: vec![TransferDoc {
+            peer: "tom".into(),
+            bytes_done: 1,
+            bytes_total: 2,
+            eta_seconds: Some(3),
+        }],
+        warnings: vec![],
+        trust_declared: true,
+    };
+    same(
+        document,
+        json!({
+            "library": "11", "rule": "3-2-1", "verdict": "catching-up",
+            "shoots": [shoot_json()], "nodes": [node_json()], "volumes": [volume_json()],
+            "transfers": [{"peer": "tom", "bytes_done": 1, "bytes_total": 2, "eta_seconds": 3}],
+            "warnings": [], "trust_declared": true,
+        }),
+    );
+}
+
+#[test]
+fn lists() {
+    same(ShootsDoc { shoots: vec![shoot()] }, json!({"shoots": [shoot_json()]}));
+    same(NodesDoc { nodes: vec![node()] }, json!({"nodes": [node_json()]}));
+    same(VolumesDoc { volumes: vec![volume()] }, json!({"volumes": [volume_json()]}));
+    let file = FileDoc { path: "a/b.CR3".into(), bytes: 1, hash: "ff".into() };
+    same(FilesDoc { files: vec![file] }, json!({"files": [{"path": "a/b.CR3", "bytes": 1, "hash": "ff"}]}));
+}
+
+#[test]
+fn ingest() {
+    let document = IngestDoc {
+        shoot: "Smith wedding".into(),
+        files_new: 1,
+        files_known: 2,
+        files_failed: vec![FailedFileDoc { path: "p".into(), error: "e".into() }],
+        bytes: 3,
+        rolls: vec![RollDoc { id: "77".into(), k: 2, n: 4 }],
+        stored: true,
+        verdict: Verdict::Safe,
+        safe_to_format: false,
+    };
+    same(
+        document,
+        json!({
+            "shoot": "Smith wedding", "files_new": 1, "files_known": 2,
+            "files_failed": [{"path": "p", "error": "e"}], "bytes": 3,
+            "rolls": [{"id": "77", "k": 2, "n": 4}], "stored": true, "verdict": "safe", "safe_to_format": false,
+        }),
+    );
+}
+
+#[test]
+fn restore_and_recover() {
+    let restored = RestoreDoc {
+        files: 1,
+        bytes: 2,
+        files_failed: vec![],
+        sources: vec![SourceDoc { site: "cloud".into(), bytes: 3 }],
+        seconds: 1.5,
+        renamed: vec![],
+        files_kept: 0,
+    };
+    let mut contract = json!({
+        "files": 1, "bytes": 2, "files_failed": [], "sources": [{"site": "cloud", "bytes": 3}], "seconds": 1.5,
+        "renamed": [], "files_kept": 0,
+    });
+    same(&restored, contract.clone());
+    let recovered =
+        RecoverDoc { restored, library: "11".into(), node: "0a".into(), silent: vec![], as_of: None };
+    contract["library"] = "11".into();
+    contract["node"] = "0a".into();
+    contract["silent"] = json!([]);
+    contract["as_of"] = Value::Null;
+    same(&recovered, contract.clone());
+    assert_eq!(serde_json::from_value::<RecoverDoc>(contract).expect("ours"), recovered);
+}
+
+#[test]
+fn membership_and_demo() {
+    let invite = InviteDoc { code: "c".into(), role: "vault".into(), expires: "2026-11-22T10:00:00Z".into() };
+    same(invite, json!({"code": "c", "role": "vault", "expires": "2026-11-22T10:00:00Z"}));
+    same(MemberDoc { library: "11".into(), node: "0a".into() }, json!({"library": "11", "node": "0a"}));
+    let demo = DemoDoc {
+        steps: vec![StepDoc { name: "ingest".into(), ok: true, seconds: 0.5 }],
+        files: 1,
+        bytes: 2,
+        identical: true,
+        passed: true,
+        storage_factor: Some(2.0),
+    };
+    same(
+        demo,
+        json!({"steps": [{"name": "ingest", "ok": true, "seconds": 0.5}], "files": 1, "bytes": 2,
+               "identical": true, "passed": true, "storage_factor": 2.0}),
+    );
+}

@@ -1,0 +1,174 @@
+//! Which command does what: asks the node, or does it here.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::args::{Cli, Global, InviteArgs, RestoreArgs, RuleSetArgs, RuleVerb, Verb};
+use super::client::{self, Client};
+use super::local::{self, JoinOptions, NewNode, RecoverOptions, RunOptions, SalvageOptions};
+use super::progress::Display;
+use super::render::View;
+use super::{args, founding, kit, manual, phrase};
+use crate::admin::command::{Casualty, Command, RawPath, Selection};
+use crate::admin::operator::{Failure, Outcome, Reporter};
+use crate::demo;
+use crate::home::Home;
+
+/// Performs one command; the view is how people are shown its document.
+pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
+    let Cli { global, verb } = cli;
+    let ask = |view, command| ask(&global, command).map(|outcome| (view, outcome));
+    match verb {
+        Verb::Ingest(args) => {
+            let paths = args.paths.iter().map(|p| absolute(p)).collect::<Result<_, _>>()?;
+            ask(View::Ingest, Command::Ingest { paths, shoot: args.shoot, wait: args.wait })
+        }
+        Verb::Status(args) => ask(View::Status, Command::Status { shoot: args.shoot }),
+        Verb::Shoots => ask(View::Shoots, Command::Shoots),
+        Verb::Files(args) => ask(View::Files, Command::Files { shoot: args.shoot }),
+        Verb::Nodes => ask(View::Nodes, Command::Nodes),
+        Verb::Volumes => ask(View::Volumes, Command::Volumes),
+        Verb::Invite(args) => ask(View::Invite, invite(args)?),
+        Verb::Restore(args) => ask(View::Restore, restore(args)?),
+        Verb::Lost(args) => {
+            let site = args.site.map(|site| Casualty::Site(site.name().to_owned()));
+            let what = args.node.map(Casualty::Node).or(site);
+            let what = what.ok_or_else(|| Failure::usage("say which node or which site was lost"))?;
+            ask(View::Lost, Command::Lost { what })
+        }
+        Verb::Rule(RuleVerb::Show { shoot }) => ask(View::Rule, Command::RuleShow { shoot }),
+        Verb::Rule(RuleVerb::Set(args)) => ask(View::Rule, rule_set(args)),
+        Verb::Config(args) => ask(View::Config, config(args.key, args.value)?),
+        verb => here(verb, global),
+    }
+}
+
+/// Commands that need no running node.
+fn here(verb: Verb, global: Global) -> Result<(View, Outcome), Failure> {
+    let home = || home_dir(&global);
+    match verb {
+        Verb::Demo(args) => {
+            Ok((View::Demo, demo::run(demo::Options { photos: args.photos, quiet: global.json })?))
+        }
+        Verb::Init(args) => Ok((View::Founded, founding::init(home()?, args, global.json)?)),
+        Verb::Run(args) => {
+            let dir = home()?;
+            let home = Home::open(&dir).map_err(|error| client::explain(error, &dir))?;
+            let options = RunOptions { listen: args.listen, dashboard: args.dashboard };
+            Ok((View::Silent, local::run(home, options)?))
+        }
+        Verb::Join(args) => {
+            let options =
+                JoinOptions { home: home()?, code: args.code, node: args.node.into(), seeding: args.seeding };
+            Ok((View::Joined, attend(global.timeout, |reporter| local::join(options, reporter))?))
+        }
+        Verb::Recover(args) => {
+            let options = RecoverOptions {
+                home: home()?,
+                phrase: phrase::read(&args.phrase_file)?,
+                peers: args.peers,
+                node: args.node.into(),
+                to: args.to,
+            };
+            Ok((View::Recover, attend(global.timeout, |reporter| local::recover(options, reporter))?))
+        }
+        Verb::Salvage(args) => {
+            let phrase = phrase::read(&args.phrase_file)?;
+            let options = SalvageOptions { dirs: args.dirs, phrase, to: args.to };
+            Ok((View::Restore, attend(global.timeout, |reporter| local::salvage(options, reporter))?))
+        }
+        Verb::Kit(args) => {
+            Ok((View::Kit, kit::make(args, home_dir(&global).ok().as_deref(), global.timeout)?))
+        }
+        Verb::Completions(args) => {
+            Ok((View::Text, Outcome::done(json!({"text": manual::completions(args.shell)}))))
+        }
+        Verb::Man => Ok((View::Text, Outcome::done(json!({"text": manual::page()?})))),
+        _ => Err(Failure::new("this command is asked of a running node")),
+    }
+}
+
+fn invite(args: InviteArgs) -> Result<Command, Failure> {
+    let phrase = args.phrase_file.as_deref().map(phrase::read).transpose()?;
+    Ok(Command::Invite { role: args.role, expires_seconds: args.expires.as_secs(), phrase })
+}
+
+fn restore(args: RestoreArgs) -> Result<Command, Failure> {
+    Ok(Command::Restore {
+        what: args.shoot.map_or(Selection::All, Selection::Shoot),
+        to: absolute(&args.to)?,
+        include: args.include,
+        exclude: args.exclude,
+        without: args.without.iter().map(|site| site.name().to_owned()).collect(),
+    })
+}
+
+fn rule_set(args: RuleSetArgs) -> Command {
+    let mut rule = args.rule;
+    rule.full |= args.full.is_some();
+    Command::RuleSet { rule, spend_percent: args.spend, shoot: args.shoot }
+}
+
+fn config(key: Option<String>, value: Option<String>) -> Result<Command, Failure> {
+    match (key, value) {
+        (key, None) => Ok(Command::ConfigGet { key }),
+        (Some(key), Some(value)) => Ok(Command::ConfigSet { key, value }),
+        (None, Some(_)) => Err(Failure::usage("say which setting to change")),
+    }
+}
+
+impl From<args::NewNode> for NewNode {
+    fn from(node: args::NewNode) -> Self {
+        Self { name: node.name, site: node.site, volumes: node.volumes }
+    }
+}
+
+fn ask(global: &Global, command: Command) -> Result<Outcome, Failure> {
+    let client = Client::find(&home_dir(global)?, global.timeout)?;
+    let mut display = Display::new();
+    client.perform(command, |report| display.show(report))
+}
+
+/// Pause between two looks at what a command here reports.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Performs a command in this process and shows what it reports meanwhile.
+fn attend<T: Send>(patience: Duration, work: impl FnOnce(&Reporter) -> T + Send) -> T {
+    let (reporter, reports) = Reporter::new(patience);
+    thread::scope(|scope| {
+        let working = scope.spawn(move || work(&reporter));
+        let mut display = Display::new();
+        loop {
+            let over = working.is_finished();
+            reports.take().into_iter().for_each(|report| display.show(report));
+            if over {
+                break;
+            }
+            thread::sleep(LOOK_PAUSE);
+        }
+        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The node's data folder: as told, else `.safelight` in the person's own folder.
+pub fn home_dir(global: &Global) -> Result<PathBuf, Failure> {
+    match (&global.home, env::home_dir()) {
+        (Some(home), _) => Ok(home.clone()),
+        (None, Some(own)) if !own.as_os_str().is_empty() => Ok(own.join(".safelight")),
+        _ => Err(Failure::usage("there is no home directory to look in")
+            .next("name the node's folder with --home DIR")),
+    }
+}
+
+/// The node may stand in another folder, so it gets absolute paths; their bytes and links stay as they are.
+fn absolute(path: &Path) -> Result<RawPath, Failure> {
+    let absolute = std::path::absolute(path);
+    absolute.map(RawPath::from).map_err(|error: io::Error| {
+        Failure::usage(format!("the path {} cannot be used: {error}", path.display()))
+    })
+}
