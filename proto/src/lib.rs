@@ -3,4 +3,10 @@
 //! `FORMAT.md` beside this crate is the normative text; `golden/` holds frozen vectors.
 
 pub mod id;
+pub mod limit;
 pub mod vocabulary;
+
+pub mod schema;
+
+pub mod catalog;
+pub mod shard;

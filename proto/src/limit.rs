@@ -1,0 +1,53 @@
+//! Every bound that two Safelight programs must agree on, and the sizes the format is built from.
+
+/// Plaintext bytes of a segment, the unit of sealing. The last one of each part of a roll may be shorter.
+pub const SEGMENT: usize = 1024 * 1024;
+/// Bytes that sealing adds to a segment: the AES-GCM tag.
+pub const TAG: usize = 16;
+/// Both parts of a roll's plaintext are padded to a multiple of this.
+pub const GRAIN: u64 = 4096;
+
+/// Bytes of a BLAKE3 chunk group, the smallest thing bao verifies on its own (`BlockSize(4)`).
+pub const GROUP: usize = 16 * 1024;
+/// Units are multiples of a group, so that a group never spans two units.
+pub const UNIT_MIN: u32 = GROUP as u32;
+/// Unit of a roll that is large enough for it.
+pub const UNIT_DEFAULT: u32 = 256 * 1024;
+/// Largest unit that a reader accepts.
+pub const UNIT_MAX: u32 = 1024 * 1024;
+
+/// Most shards that the planner lets a coding need.
+pub const K_PLANNED: u8 = 8;
+/// Most shards that the planner gives a coding.
+pub const N_PLANNED: u8 = 12;
+/// Largest k that a reader accepts: with [`UNIT_MAX`] it bounds the memory of a stripe.
+pub const K_MAX: u8 = 32;
+/// Most shards of one coding: rows of the code are numbered in one byte.
+pub const N_MAX: u8 = 255;
+
+/// A roll is cut before it holds more plaintext than this.
+pub const ROLL_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// A roll is cut before it holds more files than this.
+pub const ROLL_FILES: usize = 10_000;
+/// Most plaintext in one part of a roll that a reader accepts.
+pub const PART_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Longest path in a catalog, in bytes.
+pub const PATH_MAX: usize = 4096;
+/// Longest name of a shoot, in bytes.
+pub const SHOOT_NAME_MAX: usize = 1024;
+/// Most entries of a catalog that a reader accepts.
+pub const ENTRIES_MAX: usize = 65_536;
+/// Most extents of one file.
+pub const EXTENTS_MAX: usize = 1024;
+/// Longest entry of a catalog on the wire: two paths and the extents.
+pub const ENTRY_BYTES_MAX: usize = 2 * PATH_MAX + 64 * EXTENTS_MAX + 256;
+/// Longest catalog, in bytes before padding.
+pub const CATALOG_BYTES_MAX: u64 = 96 * 1024 * 1024;
+
+const _: () = assert!((SEGMENT as u64).is_multiple_of(GRAIN));
+const _: () = assert!(UNIT_DEFAULT.is_multiple_of(UNIT_MIN) && UNIT_MAX.is_multiple_of(UNIT_MIN));
+const _: () = assert!(K_PLANNED <= K_MAX && N_PLANNED < N_MAX);
+const _: () = assert!(ROLL_BYTES <= PART_BYTES_MAX && CATALOG_BYTES_MAX < PART_BYTES_MAX);
+const _: () = assert!(ROLL_FILES <= ENTRIES_MAX);
+const _: () = assert!((ROLL_FILES * (2 * PATH_MAX + 512)) as u64 <= CATALOG_BYTES_MAX);
