@@ -1,1 +1,5 @@
 //! Placeholder.
+
+pub mod seal;
+
+pub mod code;
