@@ -3,3 +3,7 @@
 pub mod seal;
 
 pub mod code;
+
+pub mod ingest;
+
+pub mod restore;
