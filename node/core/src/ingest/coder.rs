@@ -95,7 +95,8 @@ impl RollCoder {
     }
 
     /// Takes the next sealed bytes: whole stripes, or the roll's last bytes, which are padded. Each shard's units
-    /// go to `write` with its index, in order.
+    /// go to `write` with its index, in order. A caller that can do without a shard whose volume failed returns `Ok`
+    /// for it and drops the shard.
     pub fn push<E>(
         &mut self,
         sealed: &[u8],

@@ -1,8 +1,11 @@
+use std::convert::Infallible;
+
 use proptest::prelude::*;
 use safelight_proto::limit::{SEGMENT, UNIT_MIN};
 use safelight_proto::shard::unit_offset;
 
 use super::*;
+use crate::ingest::CodingPlan;
 use crate::ingest::testing::{LIBRARY, Made, ROLL, make, photo};
 use crate::seal::{FreshKey, Opener, ReadingKey};
 
@@ -69,6 +72,58 @@ proptest! {
         let blob = made.summary.sealed.catalog_blob.clone();
         prop_assert_eq!(open_catalog(blob, made.geometry.shape, &made.opener()), Ok(made.catalog.clone()));
     }
+}
+
+/// Makes the plan's shards from these of `made`.
+fn rebuild(made: &Made, plan: &CodingPlan, from: &[u8]) -> Result<Vec<Vec<u8>>, RebuildError<Infallible>> {
+    let hash = made.summary.sealed.sealed_hash;
+    let mut rebuilder = Rebuilder::new(made.geometry, hash, plan).expect("good numbers");
+    let mut shards: Vec<Vec<u8>> = rebuilder.headers().map(|(_, header)| header).collect();
+    let mut write = |index: u8, unit: &[u8]| {
+        let at = plan.indices.iter().position(|wanted| *wanted == index).expect("one that was asked for");
+        shards[at].extend_from_slice(unit);
+        Ok(())
+    };
+    while let Some(stripe) = rebuilder.wants() {
+        let units: Vec<(u8, &[u8])> = from.iter().map(|&index| (index, unit(made, index, stripe))).collect();
+        rebuilder.stripe(&units, &mut write)?;
+    }
+    for (shard, finished) in shards.iter_mut().zip(rebuilder.finish()?) {
+        shard.extend_from_slice(&finished.trailer);
+        assert_eq!(safelight_proto::id::Hash::of(shard), finished.tree.hash());
+    }
+    Ok(shards)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    /// Repair gives the very shards that were lost, and a new coding the ones that ingest would have made.
+    #[test]
+    fn shards_come_of_shards(
+        k in 1u8..=4, to_k in 1u8..=4, units in 1u32..=9, to_units in 1u32..=9, len in 0usize..2_500_000,
+    ) {
+        let made = make(vec![photo(1, len)], k, k + 2, units * UNIT_MIN);
+        let from: Vec<u8> = (1..=k).collect();
+        let plan = CodingPlan { indices: vec![k + 1, 0], ..made.plan.clone() };
+        let rebuilt = rebuild(&made, &plan, &from).expect("good units");
+        prop_assert_eq!(&rebuilt[0], &made.shards[usize::from(k) + 1]);
+        prop_assert_eq!(&rebuilt[1], &made.shards[0]);
+
+        let other = make(vec![photo(1, len)], to_k, to_k + 1, to_units * UNIT_MIN);
+        prop_assert_eq!(rebuild(&made, &other.plan, &from).expect("good units"), other.shards);
+    }
+}
+
+#[test]
+fn a_wrong_coding_is_found_out() {
+    let mut made = make(vec![photo(1, 2_000_000)], 2, 4, UNIT_MIN);
+    made.shards[3][unit_offset(9, UNIT_MIN) as usize] ^= 1;
+    let none = CodingPlan { indices: vec![], ..made.plan.clone() };
+    assert!(rebuild(&made, &none, &[1, 2]).is_ok());
+    assert!(matches!(rebuild(&made, &none, &[1, 3]), Err(RebuildError::WrongStream)));
+    assert!(matches!(rebuild(&made, &none, &[1]), Err(RebuildError::Code { stripe: 0, .. })));
+    let early = Rebuilder::new(made.geometry, made.summary.sealed.sealed_hash, &none).expect("good numbers");
+    assert!(matches!(early.finish::<Infallible>(), Err(RebuildError::Stripe(0))));
 }
 
 #[test]
