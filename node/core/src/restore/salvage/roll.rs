@@ -12,8 +12,8 @@ use super::find::{Gathered, ShardBytes};
 use crate::seal::segment::BadSegment;
 use crate::seal::{Opener, ReadingKey, RollKey, WrappedKey};
 
-/// Different wrapped keys or shapes of one roll that are tried: honest shards have one of each.
-const VARIANTS: usize = 8;
+/// Different pairs of wrapped key and shape of one roll that are tried: honest shards all have the same.
+const VARIANTS: usize = 32;
 
 /// Why bytes of a roll did not come back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,45 +61,52 @@ pub(super) struct OpenRoll {
 }
 
 impl OpenRoll {
-    /// Opens the roll's key and settles its shape: the one whose catalog opens, else the one most shards name.
+    /// Settles which key and which shape are the roll's: of those that shards name, the pair whose catalog opens,
+    /// most shards first; else the pair that most shards name. A member that lies can wrap a key of its own to the
+    /// library, so that a key opens is not enough.
     pub(super) fn open<S: ShardBytes>(
         id: RollId,
         library: LibraryId,
-        key: &ReadingKey,
+        reading: &ReadingKey,
         shards: &[Gathered<S>],
     ) -> Result<Self, SalvageError> {
-        let wrapped: BTreeSet<_> = shards.iter().map(|(found, _)| found.id.wrapped_key).collect();
-        let key = |wrapped| WrappedKey(wrapped).open(key, library, id).ok();
-        let key = wrapped.into_iter().take(VARIANTS).find_map(key).ok_or(SalvageError::Key { roll: id })?;
-
-        let mut shapes: BTreeMap<StreamShape, usize> = BTreeMap::new();
-        for footer in shards.iter().filter_map(|(found, _)| found.footer) {
-            *shapes.entry(footer.shape).or_default() += 1;
+        let open = |wrapped: [u8; WrappedKey::LEN]| WrappedKey(wrapped).open(reading, library, id).ok();
+        let mut variants: BTreeMap<([u8; WrappedKey::LEN], StreamShape), usize> = BTreeMap::new();
+        for (found, _) in shards {
+            if let Some(footer) = found.footer {
+                *variants.entry((found.id.wrapped_key, footer.shape)).or_default() += 1;
+            }
         }
-        let mut shapes: Vec<_> = shapes.into_iter().map(|(shape, count)| (count, shape)).collect();
-        shapes.sort_by(|a, b| b.cmp(a));
+        let mut variants: Vec<_> = variants.into_iter().map(|(variant, count)| (count, variant)).collect();
+        variants.sort_by(|a, b| b.cmp(a));
         let mut first = None;
-        for (_, shape) in shapes.into_iter().take(VARIANTS) {
-            let mut roll = Self::with_shape(id, library, &key, shape, shards);
+        for (_, (wrapped, shape)) in variants.into_iter().take(VARIANTS) {
+            let Some(key) = open(wrapped) else { continue };
+            let mut roll = Self::with(id, library, &key, &wrapped, shape, shards);
             if roll.catalog(shards).is_ok() {
                 return Ok(roll);
             }
             first.get_or_insert(roll);
         }
-        first.ok_or(SalvageError::NoFooter { roll: id })
+        let keys: BTreeSet<_> = shards.iter().map(|(found, _)| found.id.wrapped_key).collect();
+        let no_key = !keys.into_iter().take(VARIANTS).any(|wrapped| open(wrapped).is_some());
+        first.ok_or(if no_key { SalvageError::Key { roll: id } } else { SalvageError::NoFooter { roll: id } })
     }
 
-    fn with_shape<S: ShardBytes>(
+    fn with<S: ShardBytes>(
         id: RollId,
         library: LibraryId,
         key: &RollKey,
+        wrapped: &[u8; WrappedKey::LEN],
         shape: StreamShape,
         shards: &[Gathered<S>],
     ) -> Self {
         let mut codings: BTreeMap<(CodingId, u8, u32), Coding> = BTreeMap::new();
         for (at, (found, bytes)) in shards.iter().enumerate() {
-            // A shard that lost its footer is read with the roll's shape; one that has another shape is left out.
-            if found.footer.is_some_and(|footer| footer.shape != shape) {
+            // A shard that lost its footer is read with the roll's shape; one that has another shape, or another
+            // key, is left out.
+            let other_shape = found.footer.is_some_and(|footer| footer.shape != shape);
+            if other_shape || found.id.wrapped_key != *wrapped {
                 continue;
             }
             let ShardId { coding, k, unit, index, .. } = found.id;

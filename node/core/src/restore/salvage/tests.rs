@@ -182,6 +182,28 @@ fn a_table_that_lies_is_overruled_by_the_seal() {
     assert!(all_back(&made, [file(lie)].into_iter().chain(rest)));
 }
 
+/// Whoever knows the library's public key can wrap another key to it, and write headers to match.
+#[test]
+fn a_key_that_is_not_the_rolls_is_passed_over() {
+    let made = small(2, 4);
+    let mut random = <rand_chacha::ChaCha8Rng as rand_core::SeedableRng>::seed_from_u64(77);
+    let liar = |index: usize| {
+        let fresh = crate::seal::FreshKey::from_random([index as u8; 32]);
+        let wrapped = fresh.wrap(&reading().public(), LIBRARY, ROLL, &mut random).expect("a good key");
+        let id = safelight_proto::shard::ShardId { wrapped_key: wrapped.0, ..made.summary.shards[index].id };
+        let units = made.geometry.stripes() as usize;
+        let body = HEADER..unit_offset(made.geometry.stripes(), made.geometry.unit) as usize;
+        let hash = made.summary.sealed.sealed_hash;
+        let mut bytes = safelight_proto::shard::header(&id);
+        bytes.extend_from_slice(&made.shards[index][body]);
+        bytes.extend_from_slice(&trailer(&id, made.geometry.shape, hash, &vec![[0; 16]; units]));
+        file(bytes)
+    };
+    let lies: Vec<File> = (0..4).map(liar).collect();
+    let honest = made.shards[2..].iter().cloned().map(file);
+    assert!(all_back(&made, lies.into_iter().chain(honest)));
+}
+
 #[test]
 fn bad_sectors_duplicates_and_strangers_do_no_harm() {
     let made = small(2, 3);
