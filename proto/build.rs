@@ -1,13 +1,21 @@
-//! Compiles `schema/*.proto` with a pure Rust compiler: no protoc is asked of the machine.
+//! Compiles every schema in `schema/` into one generated module, without a system protoc.
 
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::Path;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=schema");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir("schema")?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
-    files.sort();
-    let descriptors = protox::compile(&files, ["schema"])?;
-    prost_build::Config::new().btree_map(["."]).compile_fds(descriptors)?;
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = Path::new("schema");
+    println!("cargo:rerun-if-changed={}", folder.display());
+    let mut schemas = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "proto") {
+            println!("cargo:rerun-if-changed={}", path.display());
+            schemas.push(path);
+        }
+    }
+    schemas.sort();
+    let descriptors = protox::compile(&schemas, [folder])?;
+    prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

@@ -10,6 +10,11 @@ pub mod vocabulary;
 /// Bounds on everything that comes from outside.
 pub mod limit;
 
+/// The file list of a roll.
+pub mod catalog;
+/// One piece of a roll, as a file.
+pub mod shard;
+
 /// What nodes claim and sign.
 pub mod record;
 
@@ -21,6 +26,4 @@ pub mod invite;
 
 /// Generated from `schema/*.proto`; only the modules above look inside.
 #[allow(missing_docs, clippy::all)]
-pub mod schema {
-    include!(concat!(env!("OUT_DIR"), "/safelight.v1.rs"));
-}
+pub mod schema;

@@ -6,6 +6,18 @@
 /// Clocks as arguments.
 pub mod time;
 
+/// Keys, and sealing with them.
+pub mod seal;
+
+/// Erasure coding, and hashing on the way.
+pub mod code;
+
+/// Files to shards.
+pub mod ingest;
+
+/// Shards to files.
+pub mod restore;
+
 /// Who belongs to the library.
 pub mod members;
 

@@ -74,7 +74,7 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Roll(b) => Body::Roll(roll_from_schema(b)?),
         Wire::Coding(b) => Body::Coding(coding_from_schema(b)?),
         Wire::Layout(b) => {
-            within(b.volumes.len(), limit::SHARDS, "number of volumes")?;
+            within(b.volumes.len(), usize::from(limit::N_MAX), "number of volumes")?;
             Body::Layout(Layout {
                 roll: RollId::from_slice(&b.roll)?,
                 coding: CodingId::from_slice(&b.coding)?,
@@ -162,8 +162,8 @@ fn roll_to_schema(b: &Roll) -> schema::Roll {
 
 fn roll_from_schema(b: schema::Roll) -> Result<Roll> {
     within(b.references.len(), limit::REFERENCES, "number of references")?;
-    within(b.shoot_name.len(), limit::SHOOT_NAME_BYTES + 128, "shoot name")?;
-    if b.catalog_bytes > limit::CATALOG_BYTES {
+    within(b.shoot_name.len(), limit::SHOOT_NAME_MAX + 128, "shoot name")?;
+    if b.catalog_bytes > limit::CATALOG_BYTES_MAX {
         return Err(RecordError::Bounds("catalog"));
     }
     Ok(Roll {
@@ -183,8 +183,8 @@ fn roll_from_schema(b: schema::Roll) -> Result<Roll> {
 
 fn coding_from_schema(b: schema::Coding) -> Result<Coding> {
     let k = u8::try_from(b.k).map_err(|_| RecordError::Bounds("k"))?;
-    within(b.shards.len(), limit::SHARDS, "number of shards")?;
-    if k == 0 || usize::from(k) > limit::DATA_SHARDS || usize::from(k) > b.shards.len() {
+    within(b.shards.len(), usize::from(limit::N_MAX), "number of shards")?;
+    if k == 0 || k > limit::K_MAX || usize::from(k) > b.shards.len() {
         return Err(RecordError::Bounds("k"));
     }
     if b.unit == 0 {
