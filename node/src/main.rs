@@ -1,2 +1,5 @@
 //! The node.
+mod blobs;
+mod disk;
+
 fn main() {}
