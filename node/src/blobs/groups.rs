@@ -70,7 +70,7 @@ impl Groups {
     /// Whether any group of `range` is in the set.
     pub fn touches(&self, range: &Range<u64>) -> bool {
         let after = self.0.partition_point(|r| r.end <= range.start);
-        self.0.get(after).is_some_and(|r| r.start < range.end)
+        range.start < range.end && self.0.get(after).is_some_and(|r| r.start < range.end)
     }
 
     /// Both sets together.

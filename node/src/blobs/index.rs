@@ -1,29 +1,26 @@
-//! iroh-blobs' `FsStore` as an index: it reads a finished shard where it lies, writes the outboard, and serves verified
-//! streams. It owns no photo bytes, and its database can be thrown away at any time.
+//! iroh-blobs' `FsStore` as an index: it reads a finished shard where it lies, hashes it and keeps its outboard. It owns no
+//! photo bytes, and its database can be thrown away at any time.
 //!
 //! What was learnt about 0.104, and shapes this file: an import is acknowledged before its transaction is committed (hence
-//! [`Index::sync`]); a database whose creation was interrupted never opens again (hence the temporary name); an import
-//! over an entry that is in use keeps the old file handle (hence nobody believes an error of [`Index::export`] before
-//! the files were looked at); there is no delete, so the entry of a removed shard stays behind and is written over when
-//! the shard comes back. Garbage collection is off and nothing is inlined.
+//! [`Index::sync`]); a database whose creation was interrupted never opens again (hence the temporary name); an entry
+//! in use keeps its old file handle over an import, and an entry remembers every path its file ever had, so that
+//! what the database serves may not be what is on the disk (hence all reading and sending is done from the files);
+//! there is no delete, so the entry of a removed shard stays behind and is written over when the shard comes back.
+//! Garbage collection is off and nothing is inlined.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-use bao_tree::io::EncodeError;
-use bao_tree::io::mixed::EncodedItem;
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use iroh_blobs::BlobFormat;
-use iroh_blobs::api::blobs::{AddPathOptions, AddProgressItem, BlobStatus, ImportMode};
+use iroh_blobs::api::blobs::{AddPathOptions, AddProgressItem, ImportMode};
 use iroh_blobs::store::fs::FsStore;
 use iroh_blobs::store::fs::options::{InlineOptions, Options, PathOptions};
 use safelight_proto::id::Hash;
 use tokio::sync::RwLock;
 
-use super::groups::Groups;
-use super::stream::chunk_ranges;
 use crate::disk::durable::sync_dir;
 
 /// How long a database of this process that is still closing is waited for.
@@ -77,33 +74,6 @@ impl Index {
             }
             other => other,
         }
-    }
-
-    /// Whether the shard is entered, complete and with this length.
-    pub(super) async fn has(&self, hash: Hash, len: u64) -> bool {
-        let status = self.store.read().await.status(iroh(hash)).await;
-        matches!(status, Ok(BlobStatus::Complete { size }) if size == len)
-    }
-
-    /// The shard's length, then hashes and bytes of the wanted groups as an iroh/bao stream, each verified before it is
-    /// handed out. Pieces are at most 16 KiB; 32 of them wait at a time.
-    pub(super) async fn export(
-        &self,
-        hash: Hash,
-        groups: &Groups,
-    ) -> impl Stream<Item = Result<bytes::Bytes, EncodeError>> + Send + use<> {
-        let progress = self.store.read().await.export_bao(iroh(hash), chunk_ranges(groups));
-        progress.stream().filter_map(|item| async move {
-            Some(Ok(match item {
-                EncodedItem::Size(len) => bytes::Bytes::copy_from_slice(&len.to_le_bytes()),
-                EncodedItem::Parent(parent) => {
-                    [*parent.pair.0.as_bytes(), *parent.pair.1.as_bytes()].concat().into()
-                }
-                EncodedItem::Leaf(leaf) => leaf.data,
-                EncodedItem::Done => return None,
-                EncodedItem::Error(error) => return Some(Err(error)),
-            }))
-        })
     }
 
     /// Returns when everything entered before is committed to disk.

@@ -15,7 +15,7 @@
 //! the truth, and the store's database may be lost at any time; every shard enters by the one way of
 //! [`FsVolume::finish`], which writes, fsyncs, renames, drops the page cache and reads back; a received shard is
 //! collected in a file of ours and then takes that same way, because an import of a stream over an old entry would
-//! change nothing and say "done"; garbage collection is off.
+//! change nothing and say "done"; reading and sending verify the files themselves; garbage collection is off.
 //!
 //! In the order of the data: [`arg`] what was typed, [`marker`] the volume's identity, [`volume`] open and account,
 //! [`durable`] and [`place`] the honest write, [`receive`] and [`send`] streams, [`read`] verified reading, [`care`]

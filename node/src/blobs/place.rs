@@ -165,7 +165,7 @@ impl Inner {
         {
             let mut state = self.state();
             state.held.remove(&hash);
-            state.bad = size_of(&bad);
+            state.bad = size_of(&bad, ".shard");
         }
         sync_dir(&self.folders.shards()).and_then(|()| sync_dir(&bad)).map_err(fail)
     }

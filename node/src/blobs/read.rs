@@ -65,8 +65,16 @@ impl ShardReader {
         }
     }
 
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
+    }
+
     pub(super) fn data(&self) -> &File {
         &self.data
+    }
+
+    pub(super) fn outboard(&self) -> Option<&File> {
+        self.outboard.as_ref()
     }
 
     fn tree(&self) -> Tree<'_> {

@@ -118,9 +118,9 @@ impl FsVolume {
         let there = fs::metadata(self.0.folders.partial(hash)).map_or(0, |meta| meta.len());
         let volume = self.clone();
         blocking(move || {
-            // Room for what was begun was found when it was begun; the disk itself still says when it is full.
-            let reserved = if there == len { Reservation::default() } else { volume.reserve(len)? };
-            Partial::open(lease, len, reserved)
+            // What was begun has its room: the file has its full length, and usage counts it.
+            let _room = if there == len { Reservation::default() } else { volume.reserve(len)? };
+            Partial::open(lease, len)
         })
         .await
         .map_err(|e| self.0.judge(e))
@@ -158,11 +158,10 @@ struct Partial {
     data: File,
     outboard: File,
     have: Groups,
-    reserved: Reservation,
 }
 
 impl Partial {
-    fn open(lease: Lease, len: u64, reserved: Reservation) -> Result<Self> {
+    fn open(lease: Lease, len: u64) -> Result<Self> {
         let (inner, hash) = (&lease.inner, lease.hash);
         let (path, tree) = (inner.folders.partial(hash), inner.folders.partial_outboard(hash));
         let open = |path: &std::path::Path| {
@@ -180,7 +179,7 @@ impl Partial {
             known.unwrap_or_else(|| verified(hash, len, &data, &outboard))
         };
         inner.state().partial.insert(hash, have.clone());
-        Ok(Self { hash, len, data, outboard, have, reserved, lease })
+        Ok(Self { hash, len, data, outboard, have, lease })
     }
 
     fn missing(&self) -> Groups {
@@ -203,7 +202,7 @@ impl Partial {
     fn seal(self) -> (Result<Sealed>, Lease) {
         let path = self.lease.inner.folders.partial(self.hash);
         let synced = self.data.sync_all().map_err(|e| StoreError::io(&path, e));
-        (synced.map(|()| Sealed { path, len: self.len, _reserved: self.reserved }), self.lease)
+        (synced.map(|()| Sealed { path, len: self.len, _reserved: Reservation::default() }), self.lease)
     }
 }
 

@@ -100,6 +100,7 @@ impl FsVolume {
     /// Makes a new volume in `dir` and opens it. The directory is created if its parent is there; its other content is
     /// left alone.
     pub async fn create(dir: &Path, spec: VolumeSpec) -> Result<Self> {
+        let dir = &absolute(dir)?;
         match fs::create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(why(dir, &error).into()),
             _ => {}
@@ -131,6 +132,7 @@ impl FsVolume {
         library: LibraryId,
         rows: &[LedgerRow],
     ) -> Result<(Self, Reconciled)> {
+        let dir = &absolute(dir)?;
         let marker = Marker::read(dir)?.ok_or_else(|| Unavailable::NotMounted(dir.to_owned()))?;
         if marker.library != library {
             return Err(Unavailable::OtherLibrary { path: dir.to_owned(), found: marker.library }.into());
@@ -145,7 +147,7 @@ impl FsVolume {
         folders.make().map_err(|e| why(dir, &e))?;
         let device = Device::of(dir).map_err(|e| why(dir, &e))?;
         let (mut state, mut reconciled) = reconcile(&folders, rows).map_err(|e| StoreError::io(dir, e))?;
-        state.bad = size_of(&folders.bad());
+        state.bad = size_of(&folders.bad(), ".shard");
         let (index, rebuilt) = Index::open(folders.store()).await.map_err(|e| index_error(dir, e))?;
         reconciled.index_rebuilt = rebuilt;
         let inner = Inner {
@@ -196,7 +198,9 @@ impl FsVolume {
             let state = self.0.state();
             (state.held.values().sum::<u64>(), state.bad)
         };
-        let reserved = self.0.reserved.load(Ordering::Relaxed);
+        // A shard being received has its full length from the start.
+        let receiving = size_of(&self.0.folders.drafts(), ".part");
+        let reserved = self.0.reserved.load(Ordering::Relaxed) + receiving;
         let by_disk = space.free.saturating_sub(RESERVE.min(space.total / 50));
         let by_capacity = self.0.marker.capacity.map_or(u64::MAX, |c| c.saturating_sub(shards + bad));
         let room = by_disk.min(by_capacity).saturating_sub(reserved);
@@ -286,6 +290,11 @@ fn index_error(dir: &Path, error: IndexError) -> StoreError {
     }
 }
 
+/// The index takes no relative path, and the working directory may change.
+fn absolute(dir: &Path) -> std::result::Result<PathBuf, Unavailable> {
+    std::path::absolute(dir).map_err(|e| why(dir, &e))
+}
+
 fn lock(folders: &Folders, dir: &Path) -> std::result::Result<File, Unavailable> {
     let path = folders.lock();
     let file =
@@ -337,8 +346,9 @@ fn reconcile(folders: &Folders, rows: &[LedgerRow]) -> io::Result<(State, Reconc
     Ok((state, found))
 }
 
-/// Bytes of the files in a folder.
-pub(super) fn size_of(dir: &Path) -> u64 {
+/// Bytes of the files in a folder whose names end so.
+pub(super) fn size_of(dir: &Path, ending: &str) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(ending));
+    ours.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
 }
