@@ -19,12 +19,12 @@ impl Groups {
 
     /// Every group of a shard of `len` bytes.
     pub fn all(len: u64) -> Self {
-        Self::from_ranges([0..count(len)])
+        Self::range(0..count(len))
     }
 
     /// The groups that `bytes` touches.
     pub fn touching(bytes: Range<u64>) -> Self {
-        Self::from_ranges([bytes.start / GROUP..bytes.end.div_ceil(GROUP)])
+        Self::range(bytes.start / GROUP..bytes.end.div_ceil(GROUP))
     }
 
     /// The set of the given ranges of group indexes, in any order; empty ones are dropped.
@@ -39,6 +39,11 @@ impl Groups {
             }
         }
         Self(merged)
+    }
+
+    /// The groups of one range.
+    pub fn range(range: Range<u64>) -> Self {
+        Self::from_ranges(std::iter::once(range))
     }
 
     /// The set of the given group indexes.
@@ -122,7 +127,7 @@ impl Groups {
     pub(super) fn push(&mut self, range: Range<u64>) {
         match self.0.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
-            Some(last) if range.start < last.end => *self = self.union(&Self::from_ranges([range])),
+            Some(last) if range.start < last.end => *self = self.union(&Self::range(range)),
             _ if range.start < range.end => self.0.push(range),
             _ => {}
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use iroh_blobs::BlobFormat;
 use iroh_blobs::api::blobs::{AddPathOptions, AddProgressItem, ImportMode};
 use iroh_blobs::store::fs::FsStore;
@@ -25,6 +25,8 @@ use crate::disk::durable::sync_dir;
 
 /// How long a database of this process that is still closing is waited for.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How often the progress of an import is looked at.
+const PROGRESS: Duration = Duration::from_millis(3);
 /// How long a clean close may take.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
@@ -110,14 +112,20 @@ async fn import(store: &FsStore, path: &Path) -> Result<Hash, IndexError> {
         AddPathOptions { path: path.to_owned(), mode: ImportMode::TryReference, format: BlobFormat::Raw };
     let mut progress = pin!(store.add_path_with_opts(options).stream().await);
     while let Some(item) = progress.next().await {
-        match item {
-            AddProgressItem::Done(tag) => return Ok(Hash(*tag.hash().as_bytes())),
-            AddProgressItem::Error(error) if error.raw_os_error().is_some() => {
-                return Err(IndexError::Io(error));
+        let mut ready = Some(item);
+        while let Some(item) = ready {
+            match item {
+                AddProgressItem::Done(tag) => return Ok(Hash(*tag.hash().as_bytes())),
+                AddProgressItem::Error(error) if error.raw_os_error().is_some() => {
+                    return Err(IndexError::Io(error));
+                }
+                AddProgressItem::Error(error) => return Err(IndexError::Database(error.to_string())),
+                _ => {}
             }
-            AddProgressItem::Error(error) => return Err(IndexError::Database(error.to_string())),
-            _ => {}
+            ready = progress.next().now_or_never().flatten();
         }
+        // There is an item for every 16 KiB, dropped when nobody takes it. Waking up for each costs more than hashing.
+        tokio::time::sleep(PROGRESS).await;
     }
     Err(IndexError::Database("the import ended without a result".to_owned()))
 }

@@ -5,11 +5,11 @@ use std::io;
 
 use safelight_proto::id::Hash;
 
+use super::Result;
 use super::durable::{Durable, Sealed, ShardDraft};
 use super::error::{Damage, StoreError};
 use super::groups::Groups;
 use super::volume::{FsVolume, Inner, blocking, size_of};
-use super::{Result, durable};
 use crate::disk::durable::{drop_cache, sync_dir, sync_file};
 
 impl FsVolume {
@@ -127,7 +127,7 @@ impl FsVolume {
                 return Err(StoreError::Index(format!("{error:?}")));
             }
             self.0.state().held.insert(hash, len);
-            Ok(durable::Durable::new(self.id(), hash, len))
+            Ok(Durable::new(self.id(), hash, len))
         });
         settled.collect()
     }

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -23,9 +24,9 @@ use super::tree::Tree;
 use super::volume::{FsVolume, Inner, blocking};
 
 /// Bytes read from a peer at a time.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 /// Pieces that wait between the network and the disk.
-const WAITING: usize = 4;
+const WAITING: usize = 16;
 /// Verified bytes gathered before they are written.
 const RUN: usize = 1 << 20;
 
@@ -188,13 +189,29 @@ impl Partial {
 
     /// Decodes a stream into the files and gives itself back, with what was verified before it ended.
     fn take_in(mut self, groups: &Groups, pieces: Pieces) -> (Self, std::result::Result<(), Broken>) {
-        let (data, outboard, have) = (&self.data, &self.outboard, &mut self.have);
-        let mut run = Run { start: 0, bytes: Vec::with_capacity(RUN) };
-        let taken = decode(self.hash, self.len, groups, pieces, |piece| match piece {
-            Piece::Pair(at, pair) => outboard.write_all_at(&pair, at),
-            Piece::Group(at, bytes) => run.add(at, bytes, data, have),
+        let (mut pairs, mut bytes) = (Run::new(&self.outboard), Run::new(&self.data));
+        let have = &mut self.have;
+        let mut write = |pairs: &mut Run<'_>, bytes: &mut Run<'_>| {
+            pairs.write()?;
+            let written = bytes.write()?;
+            *have = have.union(&Groups::touching(written));
+            Ok::<(), io::Error>(())
+        };
+        let taken = decode(self.hash, self.len, groups, pieces, |piece| {
+            let takes = match &piece {
+                Piece::Pair(at, _) => pairs.takes(*at),
+                Piece::Group(at, _) => bytes.takes(*at),
+            };
+            if !takes {
+                write(&mut pairs, &mut bytes)?;
+            }
+            match piece {
+                Piece::Pair(at, pair) => pairs.add(at, &pair),
+                Piece::Group(at, group) => bytes.add(at, group),
+            }
+            Ok(())
         });
-        let written = run.write(data, have).map_err(Broken::Keep);
+        let written = write(&mut pairs, &mut bytes).map_err(Broken::Keep);
         self.lease.inner.state().partial.insert(self.hash, self.have.clone());
         (self, taken.and(written))
     }
@@ -206,31 +223,36 @@ impl Partial {
     }
 }
 
-/// Verified groups that lie side by side, gathered into one write. They count once they are written.
-struct Run {
+/// Verified bytes that lie side by side in a file, gathered into one write.
+struct Run<'a> {
+    file: &'a File,
     start: u64,
     bytes: Vec<u8>,
 }
 
-impl Run {
-    fn add(&mut self, at: u64, bytes: &[u8], file: &File, have: &mut Groups) -> io::Result<()> {
-        if at != self.start + self.bytes.len() as u64 || self.bytes.len() >= RUN {
-            self.write(file, have)?;
+impl<'a> Run<'a> {
+    fn new(file: &'a File) -> Self {
+        Self { file, start: 0, bytes: Vec::with_capacity(RUN) }
+    }
+
+    /// Whether bytes of that place can be added before a write.
+    fn takes(&self, at: u64) -> bool {
+        self.bytes.is_empty() || (at == self.start + self.bytes.len() as u64 && self.bytes.len() < RUN)
+    }
+
+    fn add(&mut self, at: u64, bytes: &[u8]) {
+        if self.bytes.is_empty() {
             self.start = at;
         }
         self.bytes.extend_from_slice(bytes);
-        Ok(())
     }
 
-    fn write(&mut self, file: &File, have: &mut Groups) -> io::Result<()> {
-        if self.bytes.is_empty() {
-            return Ok(());
-        }
-        file.write_all_at(&self.bytes, self.start)?;
-        let end = self.start + self.bytes.len() as u64;
-        *have = have.union(&Groups::touching(self.start..end));
+    /// Writes what was gathered and returns where it lies.
+    fn write(&mut self) -> io::Result<Range<u64>> {
+        self.file.write_all_at(&self.bytes, self.start)?;
+        let written = self.start..self.start + self.bytes.len() as u64;
         self.bytes.clear();
-        Ok(())
+        Ok(written)
     }
 }
 

@@ -22,9 +22,9 @@ use super::stream::{MAX_PROOF_GROUPS, chunk_ranges, tree};
 use super::volume::{FsVolume, blocking};
 
 /// Bytes handed to the network at a time.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 /// Pieces that wait between the disk and the network.
-const WAITING: usize = 4;
+const WAITING: usize = 16;
 
 impl FsVolume {
     /// Writes the stream of `groups`, and returns its length. Every group is verified before it is written, so a peer never

@@ -55,8 +55,8 @@ pub enum Skip {
 ///
 /// A path that is itself a symbolic link is followed, because somebody typed it; links inside are not.
 /// Nothing ends the walk: what cannot be read comes as [`Kind::Failed`].
-pub fn walk(paths: &[PathBuf]) -> impl Iterator<Item = Entry> + use<> {
-    paths.to_vec().into_iter().flat_map(walk_one)
+pub fn walk(paths: &[PathBuf]) -> impl Iterator<Item = Entry> {
+    paths.iter().cloned().flat_map(walk_one)
 }
 
 fn walk_one(root: PathBuf) -> impl Iterator<Item = Entry> {
