@@ -1,8 +1,10 @@
 //! The node and its command line.
 
 mod admin;
+mod blobs;
 mod cli;
 mod demo;
+mod disk;
 mod home;
 mod store;
 mod telemetry;

@@ -1,0 +1,105 @@
+//! Scrub, quarantine, removal, and the list of what is there.
+
+use std::fs;
+use std::io;
+
+use safelight_proto::id::Hash;
+
+use super::Result;
+use super::durable::Durable;
+use super::error::{Damage, StoreError};
+use super::marker::hash_of;
+use super::tree::hash_file;
+use super::volume::{FsVolume, blocking};
+use crate::disk::durable::{drop_cache, sync_dir};
+
+/// A shard file on a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardFile {
+    /// The hash in its name; whether its bytes have it is another matter.
+    pub hash: Hash,
+    /// Its bytes.
+    pub len: u64,
+    /// Whether it is held: recorded in the ledger, or proved since the volume was opened.
+    pub held: bool,
+}
+
+impl FsVolume {
+    /// Reads every group of a held shard from the medium. Unreadable sectors count as damage while the volume itself
+    /// answers. A bad outboard beside good data is made again and is no damage. Nothing is moved: see [`FsVolume::quarantine`].
+    pub async fn verify(&self, hash: Hash) -> Result<Durable> {
+        let len = self.0.held(hash)?;
+        let reader = self.open_reader(hash, len).await?;
+        let (bad, whole) = blocking(move || {
+            let there = reader.data().metadata()?.len();
+            drop_cache(reader.data())?;
+            let bad = reader.damaged();
+            // The outboard may be what is bad: then the bytes alone still give the hash.
+            let whole = there == len
+                && (bad.is_empty() || matches!(hash_file(reader.data()), Ok((found, _)) if found == hash));
+            Ok((bad, whole))
+        })
+        .await
+        .map_err(|e: io::Error| self.fail(hash, e))?;
+        if whole && bad.is_empty() {
+            return Ok(Durable::new(self.id(), hash, len));
+        }
+        self.0.check()?;
+        if whole {
+            tracing::warn!(shard = %hash.short(), "the outboard of a good shard was bad; it is made again");
+            return self.adopt(hash).await;
+        }
+        match bad.is_empty() {
+            true => Err(self.0.all_bad(hash, len)),
+            false => Err(Damage { hash, bad }.into()),
+        }
+    }
+
+    /// Moves a bad shard to `bad/`, durably. It is held no longer; its room stays used until somebody empties `bad/`.
+    pub async fn quarantine(&self, hash: Hash) -> Result<()> {
+        let _one = self.0.placing.lock().await;
+        let inner = self.0.clone();
+        blocking(move || inner.move_aside(hash)).await
+    }
+
+    /// Deletes a shard for good, durably. iroh-blobs keeps a stale line in its database; the shard can only come back by a
+    /// write that is read back, which replaces that line.
+    pub async fn remove(&self, hash: Hash) -> Result<()> {
+        let _one = self.0.placing.lock().await;
+        let inner = self.0.clone();
+        blocking(move || {
+            let path = inner.folders.shard(hash);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    inner.check()?;
+                    inner.state().held.remove(&hash);
+                    return Err(StoreError::NotHere(hash));
+                }
+                other => other.map_err(|e| inner.judge(StoreError::io(&path, e)))?,
+            }
+            inner.state().held.remove(&hash);
+            let _ = fs::remove_file(inner.index.outboard(hash));
+            sync_dir(&inner.folders.shards()).map_err(|e| inner.judge(StoreError::io(&path, e)))
+        })
+        .await
+    }
+
+    /// All shard files, sorted by hash.
+    pub async fn list(&self) -> Result<Vec<ShardFile>> {
+        let inner = self.0.clone();
+        blocking(move || {
+            let shards = inner.folders.shards();
+            let fail = |e| inner.judge(StoreError::io(&shards, e));
+            let mut files = Vec::new();
+            for entry in fs::read_dir(&shards).map_err(fail)? {
+                let entry = entry.map_err(fail)?;
+                let Some(hash) = hash_of(&entry.path(), ".shard") else { continue };
+                let len = entry.metadata().map_err(fail)?.len();
+                files.push(ShardFile { hash, len, held: inner.state().held.contains_key(&hash) });
+            }
+            files.sort_by_key(|file| file.hash);
+            Ok(files)
+        })
+        .await
+    }
+}

@@ -1,0 +1,178 @@
+//! Durability is a type: [`Durable`] can be made only where the order of an honest write was kept.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use safelight_proto::id::{Hash, VolumeId};
+
+use super::error::StoreError;
+
+/// Bytes gathered before they are written; larger pieces go straight to the file.
+const BUFFER: usize = 256 * 1024;
+
+/// The proof that a shard is durable on a volume: its bytes were fsynced, its name was fsynced, the page cache was
+/// dropped, and a reading after that gave its hash. Only this module makes one; the ledger demands one before it
+/// records a holding.
+///
+/// On tmpfs and the like the same steps succeed and prove only that memory is sound: see
+/// [`Device::volatile`](crate::disk::device::Device::volatile). Behind a network share or a drive's own cache the reading may be
+/// answered from there; no program can see through that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durable {
+    volume: VolumeId,
+    hash: Hash,
+    len: u64,
+    verified_at: SystemTime,
+}
+
+impl Durable {
+    pub(super) fn new(volume: VolumeId, hash: Hash, len: u64) -> Self {
+        Self { volume, hash, len, verified_at: SystemTime::now() }
+    }
+
+    /// The volume it lies on.
+    pub fn volume(&self) -> VolumeId {
+        self.volume
+    }
+
+    /// The shard's BLAKE3 hash.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Bytes of the shard.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// When it was read back, by this machine's clock.
+    pub fn verified_at(&self) -> SystemTime {
+        self.verified_at
+    }
+
+    /// The ledger's row for it.
+    pub fn row(&self) -> LedgerRow {
+        LedgerRow { hash: self.hash, len: self.len, state: ShardState::Good, verified_at: self.verified_at }
+    }
+}
+
+/// What the ledger knows of one shard on one volume. The ledger is the truth; it is kept by another module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// The shard.
+    pub hash: Hash,
+    /// Its bytes.
+    pub len: u64,
+    /// Its state.
+    pub state: ShardState,
+    /// When its every group was last found right.
+    pub verified_at: SystemTime,
+}
+
+/// The state of a shard in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardState {
+    /// Durable and, as far as known, right.
+    Good,
+    /// Found damaged and moved aside.
+    Bad,
+    /// Its file was not found, though the volume was there. Not deleted: missing.
+    Missing,
+}
+
+/// A shard being written on a volume: one file, in order, from one thread that may block. Dropped before it is finished, it
+/// leaves nothing behind.
+#[derive(Debug)]
+pub struct ShardDraft {
+    file: File,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    written: u64,
+    reserved: Reservation,
+    kept: bool,
+}
+
+impl ShardDraft {
+    pub(super) fn create(path: PathBuf, reserved: Reservation) -> Result<Self, StoreError> {
+        let file = File::create_new(&path).map_err(|e| StoreError::io(&path, e))?;
+        Ok(Self { file, path, buffer: Vec::with_capacity(BUFFER), written: 0, reserved, kept: false })
+    }
+
+    /// Appends bytes. More than was reserved is refused, so that a volume cannot overrun its capacity.
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let after = self.written + bytes.len() as u64;
+        if after > self.reserved.bytes {
+            return Err(StoreError::Refused("a shard came out longer than announced"));
+        }
+        self.append(bytes).map_err(|e| StoreError::io(&self.path, e))?;
+        self.written = after;
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.file.write_all(&self.buffer)?;
+            self.buffer.clear();
+        }
+        if bytes.len() >= BUFFER {
+            return self.file.write_all(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Makes the bytes durable and hands over the file, which from now on is the caller's to place.
+    pub(super) fn seal(mut self) -> Result<Sealed, StoreError> {
+        let fail = |e| StoreError::io(&self.path, e);
+        self.file.write_all(&self.buffer).map_err(fail)?;
+        self.file.sync_all().map_err(fail)?;
+        self.kept = true;
+        let reserved = std::mem::take(&mut self.reserved);
+        Ok(Sealed { path: self.path.clone(), len: self.written, _reserved: reserved })
+    }
+}
+
+impl Drop for ShardDraft {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A finished draft, fsynced under its draft name.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) path: PathBuf,
+    pub(super) len: u64,
+    pub(super) _reserved: Reservation,
+}
+
+/// Room set aside for something being written; given back on drop.
+#[derive(Debug, Default)]
+pub(super) struct Reservation {
+    pub(super) bytes: u64,
+    pub(super) pool: Arc<AtomicU64>,
+}
+
+impl Reservation {
+    pub(super) fn take(pool: &Arc<AtomicU64>, bytes: u64) -> Self {
+        pool.fetch_add(bytes, Ordering::Relaxed);
+        Self { bytes, pool: pool.clone() }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.pool.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
