@@ -1,0 +1,445 @@
+//! The planner: from a topology and a rule to a code and a volume for every shard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use safelight_proto::id::VolumeId;
+use safelight_proto::vocabulary::{Rule, Site};
+
+use super::bind::{Ground, Spot, bind, by_room};
+use super::loss::{Hazards, LossRates, yearly_loss};
+use super::shape::{Clauses, Code, Kind, Pattern, Shape, patterns, shapes};
+use super::{MAX_K, MAX_N, Topology, shard_room};
+
+/// Equally ranked shapes that are bound and compared for balance; the best ranked come first anyhow.
+const MAX_TIES: usize = 64;
+
+/// Where the shards of one roll should go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Shards that rebuild the roll.
+    pub k: u8,
+    /// Shards there are.
+    pub n: u8,
+    /// The volume of each shard, by index. Those that hold the bytes as they are (index below k) are nearest to
+    /// the origin.
+    pub assignment: Vec<VolumeId>,
+    /// Whether the rule is met once all shards are there.
+    pub meets: bool,
+    /// What of the rule is met.
+    pub reached: Reached,
+    /// Estimated chance per year of losing the roll.
+    pub yearly_loss: f64,
+    /// Bytes of one shard on its volume.
+    pub shard_bytes: u64,
+}
+
+impl Plan {
+    /// Bytes stored for each byte of data.
+    pub fn stretch(&self) -> f64 {
+        f64::from(self.n) / f64::from(self.k)
+    }
+
+    /// What of `rule` this plan misses, as a sentence; nothing when it meets it.
+    pub fn shortfall(&self, rule: &Rule) -> Option<String> {
+        if self.meets {
+            return None;
+        }
+        let Reached { copies, media, offsite } = self.reached;
+        let mut missing = Vec::new();
+        if offsite < rule.offsite {
+            missing.push(format!("it survives the loss of {offsite} of {} sites", rule.offsite));
+        }
+        if copies < rule.copies {
+            missing.push(format!("it survives the loss of {} of {} volumes", copies - 1, rule.copies - 1));
+        }
+        if media < rule.media {
+            missing.push(format!("it survives the loss of {} of {} media", media - 1, rule.media - 1));
+        }
+        if missing.is_empty() {
+            missing.push(format!("there are no {} full copies", rule.copies));
+        }
+        Some(format!("The volumes cannot meet {rule}: {}.", missing.join(", ")))
+    }
+}
+
+/// The numbers of a rule that are met: at most those asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reached {
+    /// Any `copies - 1` volumes may be lost.
+    pub copies: u8,
+    /// Every volume of any `media - 1` media may be lost.
+    pub media: u8,
+    /// Any `offsite` sites may be lost.
+    pub offsite: u8,
+}
+
+/// Why there is no plan at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No volume takes new shards.
+    #[error("there is no volume to store on; {needed} bytes of room are needed")]
+    NoVolumes {
+        /// Bytes that one whole copy takes.
+        needed: u64,
+    },
+    /// Not even one whole copy fits.
+    #[error("not even one copy fits: {needed} bytes of room are needed, the roomiest volume has {roomiest}")]
+    NoRoom {
+        /// Bytes that one whole copy takes.
+        needed: u64,
+        /// Free bytes of the roomiest volume.
+        roomiest: u64,
+    },
+}
+
+/// Plans rolls over one topology under one rule. Built once, then asked for every roll: what depends on the topology
+/// alone is searched once. [`Planner::take`] uses up the room of a plan.
+pub struct Planner {
+    topology: Topology,
+    rule: Rule,
+    rates: LossRates,
+    patterns: Vec<Pattern>,
+    kinds: Vec<Kind>,
+    /// The place's kind, by place.
+    kind_of: Vec<usize>,
+    /// Free bytes of the roomiest volume, by unit; and that volume.
+    free: Vec<u64>,
+    volume: Vec<VolumeId>,
+    /// Units as shards are handed out: the origin's first, then own sites, then the others.
+    order: Vec<usize>,
+    shapes: BTreeMap<(Clauses, Ask, usize), Vec<Shape>>,
+    /// What was found for the last pattern of room, by unit and k.
+    last: Option<(Vec<u8>, Option<Found>)>,
+    /// `full` only: the disjoint sets of units that hold a copy of the shoot each.
+    sets: Vec<Vec<usize>>,
+}
+
+/// Which codes are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ask {
+    /// Every code, by storage class.
+    Cheapest,
+    /// Whatever the budget allows, at once.
+    Budget,
+    /// No rule to be met: as far as C times the data, by storage class.
+    AtMost,
+}
+
+/// The first shape of the best rank that fits.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    clauses: Clauses,
+    ask: Ask,
+    group: usize,
+    start: usize,
+}
+
+impl Planner {
+    /// A planner for rolls whose bytes are now at `origin`.
+    pub fn new(topology: &Topology, rule: Rule, rates: &LossRates, origin: Option<&Site>) -> Self {
+        let origin = origin.and_then(|site| topology.place_of_site(site));
+        let units = topology.units();
+        let mut kinds: Vec<Kind> = Vec::new();
+        let mut kind_of = Vec::new();
+        for (place, view) in topology.places().iter().enumerate() {
+            let (own, here) = (view.own, origin == Some(place));
+            let kind = kinds.iter().position(|k| k.own == own && k.origin == here).unwrap_or(kinds.len());
+            if kind == kinds.len() {
+                kinds.push(Kind { own, origin: here, drives: Vec::new() });
+            }
+            let roomy = |unit: &usize| units[*unit].place == place && topology.roomiest(*unit).free > 0;
+            kinds[kind].drives.push((0..units.len()).filter(roomy).count());
+            kind_of.push(kind);
+        }
+        kinds.iter_mut().for_each(|kind| kind.drives.sort_unstable_by(|a, b| b.cmp(a)));
+        let roomiest: Vec<_> = (0..units.len()).map(|unit| topology.roomiest(unit)).collect();
+        let mut order: Vec<usize> = (0..units.len()).collect();
+        order.sort_by_key(|unit| {
+            let kind = &kinds[kind_of[units[*unit].place]];
+            (!kind.origin, !kind.own)
+        });
+        Self {
+            rule,
+            rates: *rates,
+            patterns: patterns(&Hazards::new(rates)),
+            kinds,
+            kind_of,
+            free: roomiest.iter().map(|volume| volume.free).collect(),
+            volume: roomiest.iter().map(|volume| volume.id).collect(),
+            order,
+            shapes: BTreeMap::new(),
+            last: None,
+            sets: Vec::new(),
+            topology: topology.clone(),
+        }
+    }
+
+    /// The same, for a `full` rule and a shoot whose earlier rolls already have their copies on `sets` of volumes.
+    pub fn with_sets(mut self, sets: &[Vec<VolumeId>]) -> Self {
+        let units = |set: &Vec<VolumeId>| set.iter().filter_map(|id| self.topology.unit_of(*id)).collect();
+        self.sets = sets.iter().map(units).collect();
+        self
+    }
+
+    /// The best layout for a roll of `sealed_len` bytes. Uses no room: see [`Planner::take`].
+    pub fn plan(&mut self, sealed_len: u64) -> Result<Plan, PlanError> {
+        if self.rule.full
+            && let Some(plan) = self.plan_on_sets(sealed_len)
+        {
+            return Ok(plan);
+        }
+        let room = self.room_pattern(sealed_len);
+        let found = match &self.last {
+            Some((known, found)) if *known == room => *found,
+            _ => {
+                let found = self.search(sealed_len);
+                self.last = Some((room, found));
+                found
+            }
+        };
+        let Some(found) = found else { return Err(self.no_room(sealed_len)) };
+        let plan = self.most_balanced(found, sealed_len);
+        if self.rule.full && plan.meets && self.sets.is_empty() {
+            self.sets =
+                plan.assignment.iter().filter_map(|id| self.topology.unit_of(*id)).map(|u| vec![u]).collect();
+        }
+        Ok(plan)
+    }
+
+    /// Uses the room that `plan` takes. Volumes on one drive are taken to share it.
+    pub fn take(&mut self, plan: &Plan) {
+        for unit in plan.assignment.iter().filter_map(|id| self.topology.unit_of(*id)) {
+            self.free[unit] = self.free[unit].saturating_sub(plan.shard_bytes);
+        }
+    }
+
+    /// How many shards of each k fit on each unit, as far as it matters: plans depend on room only through this.
+    fn room_pattern(&self, sealed_len: u64) -> Vec<u8> {
+        let mut fits = Vec::with_capacity(self.free.len() * usize::from(MAX_K));
+        for k in 1..=MAX_K {
+            let shard = shard_room(sealed_len, k);
+            fits.extend(self.free.iter().map(|free| (free / shard).min(u64::from(MAX_N)) as u8));
+        }
+        fits
+    }
+
+    /// The rule within the budget, the rule at any price, then ever less of it: off-site is given up last, media
+    /// first.
+    fn search(&mut self, sealed_len: u64) -> Option<Found> {
+        let rule = self.rule;
+        let whole = Clauses { copies: rule.copies, media: rule.media, offsite: rule.offsite };
+        if rule.spend.is_some()
+            && let Some(found) = self.first_fit(whole, Ask::Budget, sealed_len)
+        {
+            return Some(found);
+        }
+        if let Some(found) = self.first_fit(whole, Ask::Cheapest, sealed_len) {
+            return Some(found);
+        }
+        for offsite in (0..=rule.offsite).rev() {
+            for copies in (1..=rule.copies).rev() {
+                for media in (1..=rule.media).rev() {
+                    let less = Clauses { copies, media, offsite };
+                    if let Some(found) = self.first_fit(less, Ask::AtMost, sealed_len) {
+                        return Some(found);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The best ranked shape for which there are drives.
+    fn first_fit(&mut self, clauses: Clauses, ask: Ask, sealed_len: u64) -> Option<Found> {
+        if !self.can_ever(clauses) {
+            return None;
+        }
+        let ground = self.ground(|unit| self.free[unit]);
+        let endless = self.ground(|_| u64::MAX);
+        for (group, codes) in self.groups(ask).into_iter().enumerate() {
+            let key = (clauses, ask, group);
+            if !self.shapes.contains_key(&key) {
+                let shapes = self.shapes_of(&codes, clauses, ask);
+                self.shapes.insert(key, shapes);
+            }
+            let (patterns, media) = (&self.patterns, clauses.media);
+            let shapes = self.shapes.get_mut(&key)?;
+            // Shapes that no room in the world would fit are met once.
+            let (mut fit, mut never) = (None, BTreeSet::new());
+            for (at, shape) in shapes.iter().enumerate() {
+                let shard = shard_room(sealed_len, shape.code.k);
+                if bind(shape, patterns, &ground, media, shard).is_some() {
+                    fit = Some(at);
+                    break;
+                }
+                if bind(shape, patterns, &endless, media, 1).is_none() {
+                    never.insert(at);
+                }
+            }
+            let mut at = 0..;
+            shapes.retain(|_| !at.next().is_some_and(|at| never.contains(&at)));
+            if let Some(fit) = fit {
+                return Some(Found { clauses, ask, group, start: fit - never.len() });
+            }
+        }
+        None
+    }
+
+    /// Quick: enough places, drives and media for `clauses` at all.
+    fn can_ever(&self, clauses: Clauses) -> bool {
+        let roomy = |unit: &usize| self.free[*unit] > 0;
+        let units = self.topology.units();
+        let mut places: Vec<_> = (0..units.len()).filter(roomy).map(|unit| units[unit].place).collect();
+        let mut media: Vec<_> = (0..units.len()).filter(roomy).map(|unit| units[unit].media).collect();
+        let drives = places.len();
+        places.sort_unstable();
+        places.dedup();
+        media.sort_unstable();
+        media.dedup();
+        drives >= usize::from(clauses.copies)
+            && media.len() >= usize::from(clauses.media)
+            && places.len() > usize::from(clauses.offsite)
+    }
+
+    /// The codes to look at, in the order in which they are.
+    fn groups(&self, ask: Ask) -> Vec<Vec<Code>> {
+        let copies = u32::from(self.rule.copies);
+        let budget = match ask {
+            Ask::Cheapest => u32::MAX,
+            Ask::Budget => self.rule.spend.unwrap_or(0),
+            Ask::AtMost => copies * 100,
+        };
+        let full = self.rule.full && ask != Ask::AtMost;
+        let wanted =
+            |code: &Code| code.within(budget) && (!full || (code.k == 1 && u32::from(code.n) >= copies));
+        let mut by_class: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+        for code in Code::all().filter(wanted) {
+            let class = if ask == Ask::Budget { 0 } else { code.class() };
+            by_class.entry(class).or_default().push(code);
+        }
+        by_class.into_values().collect()
+    }
+
+    fn shapes_of(&self, codes: &[Code], clauses: Clauses, ask: Ask) -> Vec<Shape> {
+        let mut found = Vec::new();
+        for code in codes {
+            shapes(*code, clauses, &self.kinds, &self.patterns, ask == Ask::Budget, &mut found);
+        }
+        if self.rule.full && ask != Ask::AtMost {
+            let single = |at: u16| self.patterns[usize::from(at)].counts.iter().all(|count| *count == 1);
+            found.retain(|shape| shape.patterns.iter().all(|(_, at)| single(*at)));
+        }
+        found.sort_by_key(|shape| (shape.rank, shape.code));
+        found
+    }
+
+    /// The places by kind, with the room that `free` says.
+    fn ground(&self, free: impl Fn(usize) -> u64) -> Ground {
+        let mut members: Vec<Vec<_>> = vec![Vec::new(); self.kind_of.len()];
+        for (unit, view) in self.topology.units().iter().enumerate() {
+            if self.free[unit] > 0 {
+                members[view.place].push((unit, view.media, free(unit)));
+            }
+        }
+        let mut ground: Ground = vec![Vec::new(); self.kinds.len()];
+        for (place, units) in members.into_iter().enumerate() {
+            ground[self.kind_of[place]].push(Spot::new(units));
+        }
+        ground.into_iter().map(by_room).collect()
+    }
+
+    /// Of the equally ranked shapes the one whose fullest drive keeps most room; then the lowest volumes.
+    fn most_balanced(&self, found: Found, sealed_len: u64) -> Plan {
+        let shapes = &self.shapes[&(found.clauses, found.ask, found.group)][found.start..];
+        let ground = self.ground(|unit| self.free[unit]);
+        let ties = shapes.iter().take_while(|shape| shape.rank == shapes[0].rank).take(MAX_TIES);
+        let bound = ties.filter_map(|shape| {
+            let shard = shard_room(sealed_len, shape.code.k);
+            let mut counts = bind(shape, &self.patterns, &ground, found.clauses.media, shard)?;
+            counts.sort_unstable();
+            let left = counts.iter().map(|(unit, count)| self.free[*unit] - shard * u64::from(*count)).min();
+            Some((std::cmp::Reverse(left), shape.code, counts, shape.loss))
+        });
+        let best = bound.min_by(|a, b| (&a.0, a.1, &a.2).cmp(&(&b.0, b.1, &b.2)));
+        let (_, code, counts, loss) = best.expect("the first shape was bound with the same room");
+        let Clauses { copies, media, offsite } = found.clauses;
+        let assignment = self.hand_out(&counts);
+        Plan {
+            k: code.k,
+            n: code.n,
+            assignment,
+            meets: found.ask != Ask::AtMost,
+            reached: Reached { copies, media, offsite },
+            yearly_loss: loss,
+            shard_bytes: shard_room(sealed_len, code.k),
+        }
+    }
+
+    fn hand_out(&self, counts: &[(usize, u8)]) -> Vec<VolumeId> {
+        let counts: BTreeMap<usize, u8> = counts.iter().copied().collect();
+        let on = |unit: &usize| usize::from(counts.get(unit).copied().unwrap_or(0));
+        self.order.iter().flat_map(|unit| vec![self.volume[*unit]; on(unit)]).collect()
+    }
+
+    /// `full`, with the sets known: each gives the volume it has room on, or grows by a drive of its site.
+    fn plan_on_sets(&mut self, sealed_len: u64) -> Option<Plan> {
+        if self.sets.len() < usize::from(self.rule.copies) {
+            return None;
+        }
+        let shard = shard_room(sealed_len, 1);
+        let mut chosen = Vec::new();
+        if !self.choose_in_sets(shard, &mut chosen) {
+            return None;
+        }
+        for (set, unit) in self.sets.iter_mut().zip(&chosen) {
+            if !set.contains(unit) {
+                set.push(*unit);
+            }
+        }
+        let counts: Vec<_> = chosen.iter().map(|unit| (*unit, 1)).collect();
+        let assignment = self.hand_out(&counts);
+        Some(Plan {
+            k: 1,
+            n: chosen.len() as u8,
+            yearly_loss: yearly_loss(&self.topology, &self.rates, 1, &assignment),
+            assignment,
+            meets: true,
+            reached: Reached { copies: self.rule.copies, media: self.rule.media, offsite: self.rule.offsite },
+            shard_bytes: shard,
+        })
+    }
+
+    /// A drive for each further set, such that sites and media are enough; drives of the set itself first.
+    fn choose_in_sets(&self, shard: u64, chosen: &mut Vec<usize>) -> bool {
+        let units = self.topology.units();
+        let Some(set) = self.sets.get(chosen.len()) else {
+            let places: BTreeSet<_> = chosen.iter().map(|unit| units[*unit].place).collect();
+            let media: BTreeSet<_> = chosen.iter().map(|unit| units[*unit].media).collect();
+            return places.len() > usize::from(self.rule.offsite)
+                && media.len() >= usize::from(self.rule.media);
+        };
+        let Some(place) = set.first().map(|unit| units[*unit].place) else { return false };
+        let taken = |unit: &usize| self.sets.iter().flatten().chain(&*chosen).any(|other| other == unit);
+        let mut others: Vec<usize> =
+            (0..units.len()).filter(|unit| units[*unit].place == place && !taken(unit)).collect();
+        others.sort_by_key(|unit| std::cmp::Reverse(self.free[*unit]));
+        let roomy: Vec<usize> =
+            set.iter().copied().chain(others).filter(|unit| self.free[*unit] >= shard).collect();
+        for unit in roomy {
+            chosen.push(unit);
+            if self.choose_in_sets(shard, chosen) {
+                return true;
+            }
+            chosen.pop();
+        }
+        false
+    }
+
+    fn no_room(&self, sealed_len: u64) -> PlanError {
+        let needed = shard_room(sealed_len, 1);
+        match self.free.iter().max() {
+            Some(roomiest) if *roomiest > 0 => PlanError::NoRoom { needed, roomiest: *roomiest },
+            _ => PlanError::NoVolumes { needed },
+        }
+    }
+}
