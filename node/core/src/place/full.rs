@@ -40,22 +40,13 @@ pub(super) fn full_sets(topology: &Topology, rolls: &[&Spread]) -> Vec<Set> {
     sets
 }
 
-/// Whether some of the sets are as many, as far apart and on as many media as the rule says.
+/// Whether the sets are as many, in as many sites and on as many media as the rule says, or more.
 pub(super) fn enough(sets: &[Set], rule: &Rule) -> bool {
-    fn choose<'a>(sets: &'a [Set], rule: &Rule, chosen: &mut Vec<&'a Set>) -> bool {
-        if chosen.len() == usize::from(rule.copies) {
-            let places: BTreeSet<_> = chosen.iter().map(|set| set.place).collect();
-            let media: BTreeSet<_> = chosen.iter().flat_map(|set| &set.media).collect();
-            return places.len() > usize::from(rule.offsite) && media.len() >= usize::from(rule.media);
-        }
-        (0..sets.len()).any(|at| {
-            chosen.push(&sets[at]);
-            let enough = choose(&sets[at + 1..], rule, chosen);
-            chosen.pop();
-            enough
-        })
-    }
-    choose(sets, rule, &mut Vec::new())
+    let places: BTreeSet<_> = sets.iter().map(|set| set.place).collect();
+    let media: BTreeSet<_> = sets.iter().flat_map(|set| &set.media).collect();
+    sets.len() >= usize::from(rule.copies)
+        && places.len() > usize::from(rule.offsite)
+        && media.len() >= usize::from(rule.media)
 }
 
 /// The most disjoint subsets of `units` that are `whole`, over all subsets by size of what they leave.

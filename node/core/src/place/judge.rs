@@ -155,9 +155,9 @@ fn reason(topology: &Topology, rule: &Rule, standing: &Standing, verdict: Verdic
     }
     let on_the_way = if verdict == Verdict::CatchingUp { " Until its shards have arrived: " } else { "" };
     let sentence = match &standing.culprit {
-        Some((Culprit::Unreadable, _)) => {
+        Some((Culprit::Unreadable, hit)) => {
             let unreadable = "cannot be read now: too few of their shards are on volumes that count.";
-            format!("{} of {shoot} {unreadable}", files(standing.files))
+            format!("{} of {shoot} {unreadable}", files(*hit))
         }
         Some((culprit, hit)) => {
             format!("Lose {} and {} of {shoot} {} gone.", lost(topology, culprit), files(*hit), are(*hit))
