@@ -10,8 +10,26 @@ use safelight_proto::vocabulary::Media;
 
 use super::shape::{Pattern, Shape};
 
-/// Steps after which a shape is given up as if it did not fit. Reached only far beyond 32 volumes.
+/// Steps after which a shape is given up as if it did not fit. A shape that fits takes a few dozen.
 const MAX_STEPS: u32 = 20_000;
+
+/// The same, once all [`Budget`] is used up: what still fits is found almost at once.
+const FEW_STEPS: u32 = 200;
+
+/// Steps that one question to the planner may take before it becomes less patient.
+#[derive(Debug)]
+pub(super) struct Budget(u32);
+
+impl Budget {
+    /// About a second of work; a question about 32 volumes mostly takes a thousandth of it.
+    pub fn new() -> Self {
+        Self(3_000_000)
+    }
+
+    fn steps(&self) -> u32 {
+        self.0.clamp(FEW_STEPS, MAX_STEPS)
+    }
+}
 
 const MEDIA: usize = Media::ALL.len();
 
@@ -65,6 +83,7 @@ pub(super) fn bind(
     ground: &Ground,
     media: u8,
     shard: u64,
+    budget: &mut Budget,
 ) -> Option<Vec<(usize, u8)>> {
     let wanted: Vec<Wanted<'_>> = shape
         .patterns
@@ -91,24 +110,34 @@ pub(super) fn bind(
         taken: [0; MEDIA],
         chosen: Vec::new(),
         dead: BTreeSet::new(),
-        steps: 0,
+        steps: budget.steps(),
     };
-    search.pattern(0, 0).then_some(search.chosen)
+    let found = search.pattern(0, 0);
+    budget.0 = budget.0.saturating_sub(budget.steps() - search.steps);
+    found.then_some(search.chosen)
 }
 
-/// A quick necessary check: when every medium takes as many shards as its drives and the clause allow at best.
+/// Quick necessary checks: when every medium takes as many shards as its drives and the clause allow at best, all
+/// find room; and the fullest `media - 1` take all that can be spared, the others no more than the least of those.
 fn enough_media(wanted: &[Wanted<'_>], ground: &Ground, media: u8, spare: u8) -> bool {
     if media < 2 {
         return true;
     }
     let mut counts: Vec<u8> = wanted.iter().flat_map(|w| w.counts.iter().copied()).collect();
     counts.sort_unstable_by(|a, b| b.cmp(a));
+    let total: u8 = counts.iter().sum();
+    let top = media - 1;
     let at_best = |medium: usize| {
         let drives: usize = ground.iter().flatten().map(|spot| spot.drives[medium].len()).sum();
         counts.iter().take(drives).sum::<u8>().min(spare)
     };
-    let total: u8 = counts.iter().sum();
-    (0..MEDIA).map(|medium| u32::from(at_best(medium))).sum::<u32>() >= u32::from(total)
+    let mut at_best: Vec<u8> = (0..MEDIA).map(at_best).collect();
+    at_best.sort_unstable_by(|a, b| b.cmp(a));
+    let used = at_best.iter().filter(|best| **best > 0).count();
+    let others = used.saturating_sub(usize::from(top));
+    let rest: u32 = at_best.iter().take(others).map(|best| u32::from((*best).min(spare / top))).sum();
+    let sum: u32 = at_best.iter().map(|best| u32::from(*best)).sum();
+    sum >= u32::from(total) && u32::from(spare) + rest >= u32::from(total)
 }
 
 struct Wanted<'a> {
@@ -165,11 +194,11 @@ impl Search<'_> {
             let from = if self.wanted.get(at + 1).is_some_and(equal) { place + 1 } else { 0 };
             return self.pattern(at + 1, from);
         };
-        self.steps += 1;
         let key = self.key(at, place, nth);
-        if self.steps > MAX_STEPS || self.dead.contains(&key) {
+        if self.steps == 0 || self.dead.contains(&key) {
             return false;
         }
+        self.steps -= 1;
         let ground = self.ground;
         let drives = &ground[kind][place].drives;
         let mut next: Vec<(u64, usize, usize)> = (0..MEDIA)

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use safelight_proto::id::VolumeId;
 use safelight_proto::vocabulary::{Rule, Site};
 
-use super::bind::{Ground, Spot, bind, by_room};
+use super::bind::{Budget, Ground, Spot, bind, by_room};
 use super::loss::{Hazards, LossRates, yearly_loss};
 use super::shape::{Clauses, Code, Kind, Pattern, Shape, patterns, shapes};
 use super::{MAX_K, MAX_N, Topology, shard_room};
 
 /// Equally ranked shapes that are bound and compared for balance; the best ranked come first anyhow.
-const MAX_TIES: usize = 64;
+const MAX_TIES: usize = 16;
 
 /// Where the shards of one roll should go.
 #[derive(Debug, Clone, PartialEq)]
@@ -251,12 +251,10 @@ impl Planner {
 
     /// The best ranked shape for which there are drives.
     fn first_fit(&mut self, clauses: Clauses, ask: Ask, sealed_len: u64) -> Option<Found> {
-        if !self.can_ever(clauses) {
-            return None;
-        }
+        let mut budget = Budget::new();
         let ground = self.ground(|unit| self.free[unit]);
         let endless = self.ground(|_| u64::MAX);
-        for (group, codes) in self.groups(ask).into_iter().enumerate() {
+        for (group, codes) in self.groups(clauses, ask).into_iter().enumerate() {
             let key = (clauses, ask, group);
             if !self.shapes.contains_key(&key) {
                 let shapes = self.shapes_of(&codes, clauses, ask);
@@ -268,11 +266,11 @@ impl Planner {
             let (mut fit, mut never) = (None, BTreeSet::new());
             for (at, shape) in shapes.iter().enumerate() {
                 let shard = shard_room(sealed_len, shape.code.k);
-                if bind(shape, patterns, &ground, media, shard).is_some() {
+                if bind(shape, patterns, &ground, media, shard, &mut budget).is_some() {
                     fit = Some(at);
                     break;
                 }
-                if bind(shape, patterns, &endless, media, 1).is_none() {
+                if bind(shape, patterns, &endless, media, 1, &mut budget).is_none() {
                     never.insert(at);
                 }
             }
@@ -285,24 +283,15 @@ impl Planner {
         None
     }
 
-    /// Quick: enough places, drives and media for `clauses` at all.
-    fn can_ever(&self, clauses: Clauses) -> bool {
-        let roomy = |unit: &usize| self.free[*unit] > 0;
+    /// The codes to look at, group after group. Codes for which there are too few drives, media or places however
+    /// the shards lie are left out.
+    fn groups(&self, clauses: Clauses, ask: Ask) -> Vec<Vec<Code>> {
         let units = self.topology.units();
-        let mut places: Vec<_> = (0..units.len()).filter(roomy).map(|unit| units[unit].place).collect();
-        let mut media: Vec<_> = (0..units.len()).filter(roomy).map(|unit| units[unit].media).collect();
-        let drives = places.len();
-        places.sort_unstable();
-        places.dedup();
-        media.sort_unstable();
-        media.dedup();
-        drives >= usize::from(clauses.copies)
-            && media.len() >= usize::from(clauses.media)
-            && places.len() > usize::from(clauses.offsite)
-    }
+        let roomy = || (0..units.len()).filter(|unit| self.free[*unit] > 0);
+        let drives = roomy().count();
+        let media = roomy().map(|unit| units[unit].media).collect::<BTreeSet<_>>().len();
+        let places = roomy().map(|unit| units[unit].place).collect::<BTreeSet<_>>().len();
 
-    /// The codes to look at, in the order in which they are.
-    fn groups(&self, ask: Ask) -> Vec<Vec<Code>> {
         let copies = u32::from(self.rule.copies);
         let budget = match ask {
             Ask::Cheapest => u32::MAX,
@@ -312,12 +301,21 @@ impl Planner {
         let full = self.rule.full && ask != Ask::AtMost;
         let wanted =
             |code: &Code| code.within(budget) && (!full || (code.k == 1 && u32::from(code.n) >= copies));
-        let mut by_class: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+        let possible = |code: &Code| {
+            code.can_lose(clauses.copies - 1, drives)
+                && code.can_lose(clauses.media - 1, media)
+                && code.can_lose(clauses.offsite, places)
+        };
+        let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
         for code in Code::all().filter(wanted) {
-            let class = if ask == Ask::Budget { 0 } else { code.class() };
-            by_class.entry(class).or_default().push(code);
+            // One more shard breaks no clause and adds no loss, so a budget is best spent whole: the largest n of
+            // every k at first, then one less, as room may demand.
+            let below_most =
+                || (code.n..MAX_N).take_while(|n| Code { n: n + 1, ..code }.within(budget)).count();
+            let group = if ask == Ask::Budget { below_most() as u16 } else { code.class() };
+            groups.entry(group).or_default().extend(possible(&code).then_some(code));
         }
-        by_class.into_values().collect()
+        groups.into_values().collect()
     }
 
     fn shapes_of(&self, codes: &[Code], clauses: Clauses, ask: Ask) -> Vec<Shape> {
@@ -353,9 +351,10 @@ impl Planner {
         let shapes = &self.shapes[&(found.clauses, found.ask, found.group)][found.start..];
         let ground = self.ground(|unit| self.free[unit]);
         let ties = shapes.iter().take_while(|shape| shape.rank == shapes[0].rank).take(MAX_TIES);
+        let mut budget = Budget::new();
         let bound = ties.filter_map(|shape| {
             let shard = shard_room(sealed_len, shape.code.k);
-            let mut counts = bind(shape, &self.patterns, &ground, found.clauses.media, shard)?;
+            let mut counts = bind(shape, &self.patterns, &ground, found.clauses.media, shard, &mut budget)?;
             counts.sort_unstable();
             let left = counts.iter().map(|(unit, count)| self.free[*unit] - shard * u64::from(*count)).min();
             Some((std::cmp::Reverse(left), shape.code, counts, shape.loss))

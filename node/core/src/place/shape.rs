@@ -43,6 +43,12 @@ impl Code {
         (4 * n).saturating_sub(6 * k).div_ceil(k)
     }
 
+    /// Whether shards spread evenly over so many groups, any `losses` of which may be lost, could meet that: with
+    /// less spare than this no spreading does.
+    pub fn can_lose(self, losses: u8, groups: usize) -> bool {
+        usize::from(self.n) * usize::from(losses) <= usize::from(self.spare()) * groups
+    }
+
     /// Whether it stores at most `percent` of the data.
     pub fn within(self, percent: u32) -> bool {
         u64::from(self.n) * 100 <= u64::from(percent) * u64::from(self.k)
@@ -136,7 +142,6 @@ pub(super) fn shapes(
         units: Largest::new(clauses.copies.saturating_sub(1)),
         places: Largest::new(clauses.offsite),
     };
-    // What nothing may be lost of need not spare anything; everything else must.
     search.step(0, 0, &start, &mut Vec::new(), found);
 }
 
@@ -175,7 +180,8 @@ impl Search<'_> {
         let Some(places) = self.kinds.get(kind) else { return };
         let used = chosen.iter().filter(|(k, _)| usize::from(*k) == kind).count();
         if used < places.drives.len() {
-            for (at, pattern) in self.patterns.iter().enumerate().skip(from) {
+            let fitting = self.patterns.partition_point(|pattern| pattern.total > partial.left);
+            for (at, pattern) in self.patterns.iter().enumerate().skip(from.max(fitting)) {
                 let Some(next) = self.with(partial, places, pattern) else { continue };
                 chosen.push((kind as u8, at as u16));
                 if self.enough_drives(kind, chosen) {
