@@ -26,6 +26,11 @@ impl Budget {
         Self(3_000_000)
     }
 
+    /// For shapes that are looked at for the sake of balance alone.
+    pub fn small() -> Self {
+        Self(0)
+    }
+
     fn steps(&self) -> u32 {
         self.0.clamp(FEW_STEPS, MAX_STEPS)
     }

@@ -129,10 +129,10 @@ pub(super) fn plan_all(
     rates: &LossRates,
     lengths: impl IntoIterator<Item = u64>,
 ) -> Option<BTreeMap<VolumeId, u64>> {
-    let mut planner = Planner::new(topology, Rule { spend: None, ..*rule }, rates, None);
+    let mut planner = Planner::new(topology, Rule { spend: None, ..*rule }, rates, None).strictly();
     let mut used: BTreeMap<VolumeId, u64> = BTreeMap::new();
     for length in lengths {
-        let plan = planner.plan(length).ok().filter(|plan| plan.meets)?;
+        let plan = planner.plan(length).ok()?;
         planner.take(&plan);
         for volume in &plan.assignment {
             let bytes = used.entry(*volume).or_default();

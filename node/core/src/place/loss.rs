@@ -102,8 +102,17 @@ impl Hazards {
 
     /// A site with `counts` shards on its drives.
     pub fn site(&self, counts: &[u8], own: bool) -> Alive {
-        let drives =
-            counts.iter().fold(Alive::nothing(), |all, count| all.and(&Alive::drive(self.drive, *count)));
+        let drives = counts.iter().fold(Alive::nothing(), |all, count| self.with_drive(&all, *count));
+        self.at_site(&drives, own)
+    }
+
+    /// These drives and one more with `count` shards.
+    pub fn with_drive(&self, drives: &Alive, count: u8) -> Alive {
+        drives.and(&Alive::drive(self.drive, count))
+    }
+
+    /// These drives at a site that can fail as a whole.
+    pub fn at_site(&self, drives: &Alive, own: bool) -> Alive {
         drives.under(if own { self.own_site } else { self.foreign_site })
     }
 }

@@ -17,9 +17,11 @@ pub use loss::{LossRates, yearly_loss};
 
 // The planner: shapes by storage and loss, then real volumes for a shape.
 mod bind;
+mod plan;
 mod planner;
 mod shape;
-pub use planner::{Plan, PlanError, Planner, Reached};
+pub use plan::{Plan, PlanError, Reached};
+pub use planner::Planner;
 
 // The evaluator: what survives, and the verdict that follows.
 mod evaluate;

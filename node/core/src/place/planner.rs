@@ -8,89 +8,10 @@ use safelight_proto::vocabulary::{Rule, Site};
 use super::bind::{Budget, Ground, Spot, bind, by_room};
 use super::loss::{Hazards, LossRates, yearly_loss};
 use super::shape::{Clauses, Code, Kind, Pattern, Shape, patterns, shapes};
-use super::{MAX_K, MAX_N, Topology, shard_room};
+use super::{MAX_K, MAX_N, Plan, PlanError, Reached, Topology, shard_room};
 
 /// Equally ranked shapes that are bound and compared for balance; the best ranked come first anyhow.
 const MAX_TIES: usize = 16;
-
-/// Where the shards of one roll should go.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// Shards that rebuild the roll.
-    pub k: u8,
-    /// Shards there are.
-    pub n: u8,
-    /// The volume of each shard, by index. Those that hold the bytes as they are (index below k) are nearest to
-    /// the origin.
-    pub assignment: Vec<VolumeId>,
-    /// Whether the rule is met once all shards are there.
-    pub meets: bool,
-    /// What of the rule is met.
-    pub reached: Reached,
-    /// Estimated chance per year of losing the roll.
-    pub yearly_loss: f64,
-    /// Bytes of one shard on its volume.
-    pub shard_bytes: u64,
-}
-
-impl Plan {
-    /// Bytes stored for each byte of data.
-    pub fn stretch(&self) -> f64 {
-        f64::from(self.n) / f64::from(self.k)
-    }
-
-    /// What of `rule` this plan misses, as a sentence; nothing when it meets it.
-    pub fn shortfall(&self, rule: &Rule) -> Option<String> {
-        if self.meets {
-            return None;
-        }
-        let Reached { copies, media, offsite } = self.reached;
-        let mut missing = Vec::new();
-        if offsite < rule.offsite {
-            missing.push(format!("it survives the loss of {offsite} of {} sites", rule.offsite));
-        }
-        if copies < rule.copies {
-            missing.push(format!("it survives the loss of {} of {} volumes", copies - 1, rule.copies - 1));
-        }
-        if media < rule.media {
-            missing.push(format!("it survives the loss of {} of {} media", media - 1, rule.media - 1));
-        }
-        if missing.is_empty() {
-            missing.push(format!("there are no {} full copies", rule.copies));
-        }
-        Some(format!("The volumes cannot meet {rule}: {}.", missing.join(", ")))
-    }
-}
-
-/// The numbers of a rule that are met: at most those asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reached {
-    /// Any `copies - 1` volumes may be lost.
-    pub copies: u8,
-    /// Every volume of any `media - 1` media may be lost.
-    pub media: u8,
-    /// Any `offsite` sites may be lost.
-    pub offsite: u8,
-}
-
-/// Why there is no plan at all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// No volume takes new shards.
-    #[error("there is no volume to store on; {needed} bytes of room are needed")]
-    NoVolumes {
-        /// Bytes that one whole copy takes.
-        needed: u64,
-    },
-    /// Not even one whole copy fits.
-    #[error("not even one copy fits: {needed} bytes of room are needed, the roomiest volume has {roomiest}")]
-    NoRoom {
-        /// Bytes that one whole copy takes.
-        needed: u64,
-        /// Free bytes of the roomiest volume.
-        roomiest: u64,
-    },
-}
 
 /// Plans rolls over one topology under one rule. Built once, then asked for every roll: what depends on the topology
 /// alone is searched once. [`Planner::take`] uses up the room of a plan.
@@ -110,6 +31,8 @@ pub struct Planner {
     shapes: BTreeMap<(Clauses, Ask, usize), Vec<Shape>>,
     /// What was found for the last pattern of room, by unit and k.
     last: Option<(Vec<u8>, Option<Found>)>,
+    /// Nothing less than the rule is looked for.
+    strict: bool,
     /// `full` only: the disjoint sets of units that hold a copy of the shoot each.
     sets: Vec<Vec<usize>>,
 }
@@ -169,6 +92,7 @@ impl Planner {
             order,
             shapes: BTreeMap::new(),
             last: None,
+            strict: false,
             sets: Vec::new(),
             topology: topology.clone(),
         }
@@ -181,6 +105,12 @@ impl Planner {
         self
     }
 
+    /// The same, for questions whether the rule can be met at all: no plan rather than one that does not.
+    pub fn strictly(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
     /// The best layout for a roll of `sealed_len` bytes. Uses no room: see [`Planner::take`].
     pub fn plan(&mut self, sealed_len: u64) -> Result<Plan, PlanError> {
         if self.rule.full
@@ -189,16 +119,16 @@ impl Planner {
             return Ok(plan);
         }
         let room = self.room_pattern(sealed_len);
-        let found = match &self.last {
-            Some((known, found)) if *known == room => *found,
-            _ => {
-                let found = self.search(sealed_len);
-                self.last = Some((room, found));
-                found
-            }
-        };
-        let Some(found) = found else { return Err(self.no_room(sealed_len)) };
-        let plan = self.most_balanced(found, sealed_len);
+        let known = self.last.take().filter(|(known, _)| *known == room).map(|(_, found)| found);
+        let mut found = known.unwrap_or_else(|| self.search(sealed_len));
+        let mut plan = found.and_then(|found| self.most_balanced(found, sealed_len));
+        if plan.is_none() && known.is_some() {
+            // The order of the drives may have changed since, and a search that just fitted its budget not fit now.
+            found = self.search(sealed_len);
+            plan = found.and_then(|found| self.most_balanced(found, sealed_len));
+        }
+        self.last = Some((room, found));
+        let Some(plan) = plan else { return Err(self.no_room(sealed_len)) };
         if self.rule.full && plan.meets && self.sets.is_empty() {
             self.sets =
                 plan.assignment.iter().filter_map(|id| self.topology.unit_of(*id)).map(|u| vec![u]).collect();
@@ -235,6 +165,9 @@ impl Planner {
         }
         if let Some(found) = self.first_fit(whole, Ask::Cheapest, sealed_len) {
             return Some(found);
+        }
+        if self.strict {
+            return None;
         }
         for offsite in (0..=rule.offsite).rev() {
             for copies in (1..=rule.copies).rev() {
@@ -347,23 +280,23 @@ impl Planner {
     }
 
     /// Of the equally ranked shapes the one whose fullest drive keeps most room; then the lowest volumes.
-    fn most_balanced(&self, found: Found, sealed_len: u64) -> Plan {
+    fn most_balanced(&self, found: Found, sealed_len: u64) -> Option<Plan> {
         let shapes = &self.shapes[&(found.clauses, found.ask, found.group)][found.start..];
         let ground = self.ground(|unit| self.free[unit]);
-        let ties = shapes.iter().take_while(|shape| shape.rank == shapes[0].rank).take(MAX_TIES);
-        let mut budget = Budget::new();
-        let bound = ties.filter_map(|shape| {
+        let first = shapes.first()?;
+        let ties = shapes.iter().take_while(|shape| shape.rank == first.rank).take(MAX_TIES);
+        let bound = ties.enumerate().filter_map(|(at, shape)| {
             let shard = shard_room(sealed_len, shape.code.k);
+            let mut budget = if at == 0 { Budget::new() } else { Budget::small() };
             let mut counts = bind(shape, &self.patterns, &ground, found.clauses.media, shard, &mut budget)?;
             counts.sort_unstable();
             let left = counts.iter().map(|(unit, count)| self.free[*unit] - shard * u64::from(*count)).min();
             Some((std::cmp::Reverse(left), shape.code, counts, shape.loss))
         });
-        let best = bound.min_by(|a, b| (&a.0, a.1, &a.2).cmp(&(&b.0, b.1, &b.2)));
-        let (_, code, counts, loss) = best.expect("the first shape was bound with the same room");
+        let (_, code, counts, loss) = bound.min_by(|a, b| (&a.0, a.1, &a.2).cmp(&(&b.0, b.1, &b.2)))?;
         let Clauses { copies, media, offsite } = found.clauses;
         let assignment = self.hand_out(&counts);
-        Plan {
+        Some(Plan {
             k: code.k,
             n: code.n,
             assignment,
@@ -371,7 +304,7 @@ impl Planner {
             reached: Reached { copies, media, offsite },
             yearly_loss: loss,
             shard_bytes: shard_room(sealed_len, code.k),
-        }
+        })
     }
 
     fn hand_out(&self, counts: &[(usize, u8)]) -> Vec<VolumeId> {

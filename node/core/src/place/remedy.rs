@@ -6,7 +6,7 @@ use safelight_proto::id::{NodeId, VolumeId};
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::judge::{lacking, list, plan_all, standing_room};
-use super::{LossRates, RollView, Standing, Topology, VolumeView};
+use super::{LossRates, MAX_K, RollView, SHARD_OVERHEAD, Standing, Topology, VolumeView};
 
 /// Most pieces that the missing rolls are planned in. Their bytes are what counts, and a question asks many times.
 const MAX_LUMPS: usize = 64;
@@ -90,12 +90,14 @@ pub fn remedy(
     what_if.freeing().or_else(|| what_if.adding())
 }
 
-/// Lengths in at most [`MAX_LUMPS`] sums.
+/// Lengths in at most [`MAX_LUMPS`] sums, with what each roll needs beyond its bytes.
 fn lumps(lengths: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut lumps: Vec<u64> = Vec::new();
     for (at, length) in lengths.enumerate() {
         match lumps.get_mut(at % MAX_LUMPS) {
-            Some(lump) if at >= MAX_LUMPS => *lump = lump.saturating_add(length),
+            Some(lump) if at >= MAX_LUMPS => {
+                *lump = lump.saturating_add(length).saturating_add(SHARD_OVERHEAD * u64::from(MAX_K));
+            }
             _ => lumps.push(length),
         }
     }
@@ -118,7 +120,7 @@ impl WhatIf<'_> {
         let tried = self.topology.volumes().iter().filter(|volume| volume.used > 0).filter_map(|volume| {
             let roomy = self.topology.with_room(&BTreeMap::from([(volume.id, ENDLESS)]));
             let used = plan_all(&roomy, self.rule, self.rates, self.lumps.iter().copied())?;
-            let bytes = used.get(&volume.id)?.saturating_sub(volume.free);
+            let bytes = with_slack(*used.get(&volume.id)?).saturating_sub(volume.free);
             (bytes > 0 && bytes <= volume.used).then_some((bytes, volume.id))
         });
         tried.min().map(|(bytes, volume)| Remedy::Free { volume, bytes })
@@ -172,15 +174,21 @@ impl WhatIf<'_> {
                 .into_iter()
                 .filter_map(|media| self.try_adding(sites, &media).map(|bytes| (media, bytes)))
                 .collect();
-            let Some((_, bytes)) = worked.iter().min_by_key(|(_, bytes)| bytes.iter().sum::<u64>()) else {
+            let works = |at: usize, media: Media| worked.iter().any(|(chosen, _)| chosen[at] == media);
+            // What is said of each volume by itself must hold for all of them together.
+            let together: usize = (0..sites.len())
+                .map(|at| Media::ALL.iter().filter(|media| works(at, **media)).count())
+                .product();
+            if worked.is_empty() || worked.len() < together {
                 continue;
-            };
-            let additions = sites.iter().zip(bytes).enumerate().map(|(at, (site, bytes))| {
-                let works = |media: &Media| worked.iter().any(|(chosen, _)| chosen[at] == *media);
-                let not = there.iter().copied().filter(|media| !works(media)).collect();
-                Addition { site: site.cloned(), not, bytes: *bytes }
+            }
+            let additions = sites.iter().enumerate().map(|(at, site)| Addition {
+                site: site.cloned(),
+                not: there.iter().copied().filter(|media| !works(at, *media)).collect(),
+                bytes: with_slack(worked.iter().map(|(_, bytes)| bytes[at]).max().unwrap_or(0)),
             });
-            return Some((bytes.iter().sum(), additions.collect()));
+            let additions: Vec<Addition> = additions.collect();
+            return Some((additions.iter().map(|addition| addition.bytes).sum(), additions));
         }
         None
     }
@@ -217,6 +225,11 @@ impl WhatIf<'_> {
         let names = (0..=sites).filter_map(|n| Site::new(&format!("another site {at}-{n}")));
         names.into_iter().find(|site| self.topology.place_of_site(site).is_none())
     }
+}
+
+/// Some more than counted: real rolls do not fall as evenly as the question had it.
+fn with_slack(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 16)
 }
 
 /// Decimal gigabytes, rounded up: "180 GB", "0.4 GB".

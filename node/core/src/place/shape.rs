@@ -101,26 +101,21 @@ pub(super) struct Pattern {
 /// Every pattern of up to [`MAX_N`] shards, larger totals first.
 pub(super) fn patterns(hazards: &Hazards) -> Vec<Pattern> {
     let mut all = Vec::new();
-    for total in (1..=MAX_N).rev() {
-        partitions(total, total, &mut Vec::new(), &mut |counts| {
-            all.push(Pattern {
-                counts: counts.to_vec(),
-                total,
-                own: hazards.site(counts, true),
-                foreign: hazards.site(counts, false),
-            });
-        });
-    }
+    add_patterns(hazards, MAX_N, &mut Vec::new(), &Alive::nothing(), &mut all);
+    all.sort_by_key(|pattern| std::cmp::Reverse(pattern.total));
     all
 }
 
-fn partitions(left: u8, largest: u8, counts: &mut Vec<u8>, found: &mut impl FnMut(&[u8])) {
-    if left == 0 {
-        return found(counts);
+/// Every pattern that begins with `counts` and has at most `left` more shards.
+fn add_patterns(hazards: &Hazards, left: u8, counts: &mut Vec<u8>, drives: &Alive, all: &mut Vec<Pattern>) {
+    if !counts.is_empty() {
+        let (own, foreign) = (hazards.at_site(drives, true), hazards.at_site(drives, false));
+        all.push(Pattern { counts: counts.clone(), total: MAX_N - left, own, foreign });
     }
-    for count in (1..=largest.min(left)).rev() {
+    let most = counts.last().copied().unwrap_or(MAX_N).min(left);
+    for count in (1..=most).rev() {
         counts.push(count);
-        partitions(left - count, count, counts, found);
+        add_patterns(hazards, left - count, counts, &hazards.with_drive(drives, count), all);
         counts.pop();
     }
 }

@@ -22,7 +22,7 @@ pub struct VolumeView {
     pub media: Media,
     /// Bytes that may be newly used; zero for a volume that takes no new shards.
     pub free: u64,
-    /// Bytes in use on it, by anything: what could be freed at most.
+    /// Bytes in use on it that its owner could free; zero for a volume that is to take no new shards.
     pub used: u64,
     /// Identity of its drive or filesystem, where known. Volumes of one machine with one domain count as one.
     pub domain: Option<String>,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::place::shape::Code;
-use crate::place::{MAX_N, evaluate_roll, shard_room};
+use crate::place::{MAX_N, Remedy, evaluate_roll, shard_room};
 
 /// Largest n that is enumerated: with four volumes some 70 count vectors.
 const SMALL_N: u8 = 6;
@@ -110,7 +110,9 @@ proptest! {
         if let Ok(plan) = planner(&topology, rule).plan(4 * GB) {
             let roll = carried_out(1, &plan, 4 * GB);
             let standing = crate::place::evaluate(&topology, &rule, std::slice::from_ref(&roll));
-            prop_assert_eq!(standing.met(), plan.meets, "{:?} {:?}", plan, standing);
+            // Of a full rule more is met by chance at times, when two drives hold the halves of one copy.
+            prop_assert!(standing.met() >= plan.meets, "{:?} {:?}", plan, standing);
+            prop_assert!(full || standing.met() == plan.meets, "{:?} {:?}", plan, standing);
             for view in &volumes {
                 let on = plan.assignment.iter().filter(|volume| **volume == view.id).count() as u64;
                 prop_assert!(on * plan.shard_bytes <= view.free);
@@ -124,6 +126,33 @@ proptest! {
         let forth = planner(&Topology::new(volumes.clone()), rule).plan(4 * GB);
         let back = planner(&Topology::new(volumes.into_iter().rev()), rule).plan(4 * GB);
         prop_assert_eq!(forth, back);
+    }
+
+    #[test]
+    fn a_remedy_helps(volumes in any_volumes(), rule in any_rule(), rolls in 1..5u8, pick in 0..7usize, used in 0..60u64) {
+        let rule = Rule { media: rule.media.min(2), ..rule };
+        let volumes: Vec<VolumeView> = volumes.into_iter().map(|v| VolumeView { used: used * GB, ..v }).collect();
+        let topology = Topology::new(volumes.clone());
+        let rolls: Vec<RollView> = (0..rolls).map(|n| {
+            let mut planner = planner(&Topology::new([volume(1, "studio", Media::Ssd, 50 * GB)]), "1-1-0".parse().expect("a rule"));
+            carried_out(n, &planner.plan(4 * GB).expect("there is room"), 4 * GB)
+        }).collect();
+        let standing = crate::place::evaluate(&topology, &rule, &rolls);
+        let can_meet = |topology: &Topology| crate::place::can_meet(topology, &rule, &LossRates::default(), &rolls, &standing);
+        if standing.met() || can_meet(&topology) {
+            return Ok(());
+        }
+        let remedy = crate::place::remedy(&topology, &rule, &LossRates::default(), &rolls, &standing);
+        let helped = match &remedy {
+            Some(Remedy::Free { volume, bytes }) => topology.with_room(&[(*volume, *bytes)].into()),
+            Some(Remedy::Add(additions)) => additions.iter().enumerate().fold(topology, |topology, (at, new)| {
+                let media = Media::ALL.iter().copied().cycle().skip(pick).find(|m| !new.not.contains(m)).expect("some medium");
+                let at_site = new.site.as_ref().map_or_else(|| format!("new {at}"), |site| site.name().to_owned());
+                topology.with_volume(volume(100 + at as u8, &at_site, media, new.bytes))
+            }),
+            other => return Err(TestCaseError::fail(format!("no remedy: {other:?}"))),
+        };
+        prop_assert!(can_meet(&helped), "{remedy:?} does not help");
     }
 
     #[test]
