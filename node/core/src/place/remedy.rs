@@ -120,7 +120,14 @@ impl WhatIf<'_> {
         let tried = self.topology.volumes().iter().filter(|volume| volume.used > 0).filter_map(|volume| {
             let roomy = self.topology.with_room(&BTreeMap::from([(volume.id, ENDLESS)]));
             let used = plan_all(&roomy, self.rule, self.rates, self.lumps.iter().copied())?;
-            let bytes = with_slack(*used.get(&volume.id)?).saturating_sub(volume.free);
+            let used = *used.get(&volume.id)?;
+            let enough = |room: u64| {
+                let more = room.saturating_sub(volume.free);
+                let topology = self.topology.with_room(&BTreeMap::from([(volume.id, more)]));
+                plan_all(&topology, self.rule, self.rates, self.lumps.iter().copied()).is_some()
+            };
+            let slack = SLACK.into_iter().find(|slack| enough(with_slack(used, *slack)))?;
+            let bytes = with_slack(used, slack).saturating_sub(volume.free);
             (bytes > 0 && bytes <= volume.used).then_some((bytes, volume.id))
         });
         tried.min().map(|(bytes, volume)| Remedy::Free { volume, bytes })
@@ -169,10 +176,11 @@ impl WhatIf<'_> {
             }
             choices
         };
+        let endless = vec![ENDLESS; sites.len()];
         for new in 0..=sites.len() {
             let worked: Vec<(Vec<Media>, Vec<u64>)> = with_new(new)
                 .into_iter()
-                .filter_map(|media| self.try_adding(sites, &media).map(|bytes| (media, bytes)))
+                .filter_map(|media| self.try_adding(sites, &media, &endless).map(|bytes| (media, bytes)))
                 .collect();
             let works = |at: usize, media: Media| worked.iter().any(|(chosen, _)| chosen[at] == media);
             // What is said of each volume by itself must hold for all of them together.
@@ -182,10 +190,17 @@ impl WhatIf<'_> {
             if worked.is_empty() || worked.len() < together {
                 continue;
             }
+            let most = |at: usize| worked.iter().map(|(_, bytes)| bytes[at]).max().unwrap_or(0);
+            let most: Vec<u64> = (0..sites.len()).map(most).collect();
+            let enough = |slack: u64| {
+                let room: Vec<u64> = most.iter().map(|bytes| with_slack(*bytes, slack)).collect();
+                worked.iter().all(|(media, _)| self.try_adding(sites, media, &room).is_some())
+            };
+            let Some(slack) = SLACK.into_iter().find(|slack| enough(*slack)) else { continue };
             let additions = sites.iter().enumerate().map(|(at, site)| Addition {
                 site: site.cloned(),
                 not: there.iter().copied().filter(|media| !works(at, *media)).collect(),
-                bytes: with_slack(worked.iter().map(|(_, bytes)| bytes[at]).max().unwrap_or(0)),
+                bytes: with_slack(most[at], slack),
             });
             let additions: Vec<Addition> = additions.collect();
             return Some((additions.iter().map(|addition| addition.bytes).sum(), additions));
@@ -193,8 +208,8 @@ impl WhatIf<'_> {
         None
     }
 
-    /// Bytes that each of the new volumes would hold; `None` if they are not enough or one is not needed.
-    fn try_adding(&self, sites: &[Where<'_>], media: &[Media]) -> Option<Vec<u64>> {
+    /// Bytes that each of the new volumes, with that room each, would hold; `None` if they are not enough or one is not needed.
+    fn try_adding(&self, sites: &[Where<'_>], media: &[Media], room: &[u64]) -> Option<Vec<u64>> {
         let mut topology = self.topology.clone();
         let mut ids = Vec::new();
         for (at, (site, media)) in sites.iter().zip(media).enumerate() {
@@ -207,7 +222,7 @@ impl WhatIf<'_> {
                 role: Role::Vault,
                 site,
                 media: *media,
-                free: ENDLESS,
+                free: room[at],
                 used: 0,
                 domain: None,
                 host: None,
@@ -227,9 +242,12 @@ impl WhatIf<'_> {
     }
 }
 
-/// Some more than counted: real rolls do not fall as evenly as the question had it.
-fn with_slack(bytes: u64) -> u64 {
-    bytes.saturating_add(bytes / 16)
+/// Sixteenths by which to ask for more than counted, until it is enough: with less room to choose from, rolls do not
+/// fall as they did with endless room.
+const SLACK: [u64; 5] = [1, 4, 8, 16, 48];
+
+fn with_slack(bytes: u64, sixteenths: u64) -> u64 {
+    bytes.saturating_add((bytes / 16).saturating_mul(sixteenths))
 }
 
 /// Decimal gigabytes, rounded up: "180 GB", "0.4 GB".
