@@ -100,7 +100,7 @@ pub(super) fn bind(
         })
         .collect();
     let spare = shape.code.spare();
-    if !enough_media(&wanted, ground, media, spare) {
+    if !enough_room(&wanted, ground, shard.max(1)) || !enough_media(&wanted, ground, media, spare) {
         return None;
     }
     let used = ground.iter().map(|spots| vec![false; spots.len()]).collect();
@@ -120,6 +120,22 @@ pub(super) fn bind(
     let found = search.pattern(0, 0);
     budget.0 = budget.0.saturating_sub(budget.steps() - search.steps);
     found.then_some(search.chosen)
+}
+
+/// A quick necessary check: in each kind of place there is a drive for every count, the largest on the roomiest.
+fn enough_room(wanted: &[Wanted<'_>], ground: &Ground, shard: u64) -> bool {
+    ground.iter().enumerate().all(|(kind, spots)| {
+        let of_kind = wanted.iter().filter(|w| w.kind == kind);
+        let mut counts: Vec<u64> = of_kind.flat_map(|w| w.counts).map(|count| u64::from(*count)).collect();
+        counts.sort_unstable_by(|a, b| b.cmp(a));
+        // Counting the drives that take at least so many is enough, and needs no list of them.
+        counts.iter().enumerate().all(|(before, count)| {
+            let takes = |(free, _): &&(u64, usize)| *free / shard >= *count;
+            let drives =
+                spots.iter().flat_map(|spot| &spot.drives).flat_map(|drives| drives.iter().take_while(takes));
+            drives.take(before + 1).count() > before
+        })
+    })
 }
 
 /// Quick necessary checks: when every medium takes as many shards as its drives and the clause allow at best, all

@@ -187,8 +187,13 @@ impl Planner {
         let mut budget = Budget::new();
         let ground = self.ground(|unit| self.free[unit]);
         let endless = self.ground(|_| u64::MAX);
-        for (group, codes) in self.groups(clauses, ask).into_iter().enumerate() {
+        for (group, codes) in self.groups(ask).into_iter().enumerate() {
             let key = (clauses, ask, group);
+            let possible: BTreeSet<Code> =
+                codes.iter().copied().filter(|code| self.is_possible(*code, clauses, sealed_len)).collect();
+            if possible.is_empty() {
+                continue;
+            }
             if !self.shapes.contains_key(&key) {
                 let shapes = self.shapes_of(&codes, clauses, ask);
                 self.shapes.insert(key, shapes);
@@ -198,6 +203,9 @@ impl Planner {
             // Shapes that no room in the world would fit are met once.
             let (mut fit, mut never) = (None, BTreeSet::new());
             for (at, shape) in shapes.iter().enumerate() {
+                if !possible.contains(&shape.code) {
+                    continue;
+                }
                 let shard = shard_room(sealed_len, shape.code.k);
                 if bind(shape, patterns, &ground, media, shard, &mut budget).is_some() {
                     fit = Some(at);
@@ -216,15 +224,23 @@ impl Planner {
         None
     }
 
-    /// The codes to look at, group after group. Codes for which there are too few drives, media or places however
-    /// the shards lie are left out.
-    fn groups(&self, clauses: Clauses, ask: Ask) -> Vec<Vec<Code>> {
-        let units = self.topology.units();
-        let roomy = || (0..units.len()).filter(|unit| self.free[*unit] > 0);
-        let drives = roomy().count();
+    /// Quick: whether there are drives, media and places enough for `code` however the shards lie, and room for all
+    /// of them.
+    fn is_possible(&self, code: Code, clauses: Clauses, sealed_len: u64) -> bool {
+        let (shard, units) = (shard_room(sealed_len, code.k), self.topology.units());
+        let roomy = || (0..units.len()).filter(|unit| self.free[*unit] >= shard);
         let media = roomy().map(|unit| units[unit].media).collect::<BTreeSet<_>>().len();
         let places = roomy().map(|unit| units[unit].place).collect::<BTreeSet<_>>().len();
+        let most = if clauses.copies > 1 { code.spare() } else { code.n };
+        let fit: u64 = roomy().map(|unit| (self.free[unit] / shard).min(u64::from(most))).sum();
+        fit >= u64::from(code.n)
+            && code.can_lose(clauses.copies - 1, roomy().count())
+            && code.can_lose(clauses.media - 1, media)
+            && code.can_lose(clauses.offsite, places)
+    }
 
+    /// The codes to look at, group after group.
+    fn groups(&self, ask: Ask) -> Vec<Vec<Code>> {
         let copies = u32::from(self.rule.copies);
         let budget = match ask {
             Ask::Cheapest => u32::MAX,
@@ -234,11 +250,6 @@ impl Planner {
         let full = self.rule.full && ask != Ask::AtMost;
         let wanted =
             |code: &Code| code.within(budget) && (!full || (code.k == 1 && u32::from(code.n) >= copies));
-        let possible = |code: &Code| {
-            code.can_lose(clauses.copies - 1, drives)
-                && code.can_lose(clauses.media - 1, media)
-                && code.can_lose(clauses.offsite, places)
-        };
         let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
         for code in Code::all().filter(wanted) {
             // One more shard breaks no clause and adds no loss, so a budget is best spent whole: the largest n of
@@ -246,7 +257,7 @@ impl Planner {
             let below_most =
                 || (code.n..MAX_N).take_while(|n| Code { n: n + 1, ..code }.within(budget)).count();
             let group = if ask == Ask::Budget { below_most() as u16 } else { code.class() };
-            groups.entry(group).or_default().extend(possible(&code).then_some(code));
+            groups.entry(group).or_default().push(code);
         }
         groups.into_values().collect()
     }

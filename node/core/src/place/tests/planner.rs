@@ -295,3 +295,43 @@ fn large_topologies_plan_deterministically() {
         }
     }
 }
+
+#[test]
+fn ten_thousand_rolls_over_thirty_volumes() {
+    let topology = Topology::new((0..30u8).map(|n| {
+        let name = ["studio", "friend", "cloud", "home"][usize::from(n) % 4];
+        volume(n + 1, name, Media::ALL[usize::from(n) / 4 % 4], (1000 + 100 * u64::from(n)) * GB)
+    }));
+    let mut planner = planner(&topology, rule("3-2-1"));
+    let started = std::time::Instant::now();
+    let (mut met, mut planned) = (0, 0);
+    for _ in 0..10_000 {
+        let Ok(plan) = planner.plan(4 * GB) else { break };
+        met += u32::from(plan.meets);
+        planned += 1;
+        planner.take(&plan);
+    }
+    println!("{planned} rolls, {met} meet the rule: {:?}", started.elapsed());
+    // 73.5 TB of room hold 49 TB of data at 1.5x.
+    assert_eq!(planned, 10_000);
+    assert_eq!(met, 10_000);
+}
+
+#[test]
+fn volumes_are_filled_to_the_last_shard() {
+    let topology = Topology::new((0..12u8).map(|n| {
+        let name = ["studio", "friend", "cloud"][usize::from(n) % 3];
+        volume(n + 1, name, Media::ALL[usize::from(n) / 3 % 4], (100 + 10 * u64::from(n)) * GB)
+    }));
+    let mut planner = planner(&topology, rule("3-2-1"));
+    let started = std::time::Instant::now();
+    let mut met = 0u64;
+    while planner.plan(4 * GB).is_ok_and(|plan| {
+        planner.take(&plan);
+        met += u64::from(plan.meets);
+        true
+    }) {}
+    println!("{met} rolls meet the rule until all is full: {:?}", started.elapsed());
+    let room: u64 = topology.volumes().iter().map(|volume| volume.free).sum();
+    assert!(met * 4 * GB * 3 / 2 > room * 8 / 10, "{met} rolls in {room} bytes");
+}
