@@ -120,7 +120,7 @@ pub fn evaluate_roll(topology: &Topology, rule: &Rule, roll: &RollView) -> RollS
 /// Evaluates a shoot: its rolls and all they reference. Rolls that lie alike are worked out once.
 pub fn evaluate(topology: &Topology, rule: &Rule, rolls: &[RollView]) -> Standing {
     let mut standing = Standing {
-        copies: Copies { met: true, survives_volumes: u32::from(rule.copies - 1) },
+        copies: Copies { met: true, survives_volumes: u32::from(rule.copies.saturating_sub(1)) },
         media: true,
         offsite: true,
         sites: sites(topology).map(|(_, site)| (site.clone(), true)).collect(),
@@ -196,10 +196,10 @@ fn of_spread(topology: &Topology, rule: &Rule, spread: &Spread) -> RollStanding 
     let by_place = weakest(spread, &places, |unit, of| units[unit].place == *of);
     let met = |weakest: &Weakest, losses: u8| !weakest.unreadable && weakest.survives >= usize::from(losses);
     let copies = Copies {
-        met: met(&by_unit, rule.copies - 1),
+        met: met(&by_unit, rule.copies.saturating_sub(1)),
         survives_volumes: u32::try_from(by_unit.survives).unwrap_or(u32::MAX),
     };
-    let (media_met, offsite) = (met(&by_media, rule.media - 1), met(&by_place, rule.offsite));
+    let (media_met, offsite) = (met(&by_media, rule.media.saturating_sub(1)), met(&by_place, rule.offsite));
 
     let lost_sites =
         || by_place.fatal.iter().flat_map(|at| topology.places()[places[*at]].sites.clone()).collect();

@@ -177,12 +177,12 @@ fn what_may_be_lost(rule: &Rule) -> String {
     match rule.copies {
         0 | 1 => {}
         2 => losses.push("any volume".to_owned()),
-        copies => losses.push(format!("any {} volumes", copies - 1)),
+        copies => losses.push(format!("any {} volumes", copies.saturating_sub(1))),
     }
     match rule.media {
         0 | 1 => {}
         2 => losses.push("any medium".to_owned()),
-        media => losses.push(format!("any {} media", media - 1)),
+        media => losses.push(format!("any {} media", media.saturating_sub(1))),
     }
     match rule.offsite {
         0 => {}

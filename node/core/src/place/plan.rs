@@ -40,10 +40,18 @@ impl Plan {
             missing.push(format!("it survives the loss of {offsite} of {} sites", rule.offsite));
         }
         if copies < rule.copies {
-            missing.push(format!("it survives the loss of {} of {} volumes", copies - 1, rule.copies - 1));
+            missing.push(format!(
+                "it survives the loss of {} of {} volumes",
+                copies.saturating_sub(1),
+                rule.copies.saturating_sub(1)
+            ));
         }
         if media < rule.media {
-            missing.push(format!("it survives the loss of {} of {} media", media - 1, rule.media - 1));
+            missing.push(format!(
+                "it survives the loss of {} of {} media",
+                media.saturating_sub(1),
+                rule.media.saturating_sub(1)
+            ));
         }
         if missing.is_empty() {
             missing.push(format!("there are no {} full copies", rule.copies));

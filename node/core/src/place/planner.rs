@@ -112,6 +112,9 @@ impl Planner {
     }
 
     /// The best layout for a roll of `sealed_len` bytes. Uses no room: see [`Planner::take`].
+    ///
+    /// For a `full` rule every copy is one volume per roll; that two volumes with half the room each could share a
+    /// copy is not looked for, so such a plan may say less than [`super::evaluate`] finds later, never more.
     pub fn plan(&mut self, sealed_len: u64) -> Result<Plan, PlanError> {
         if self.rule.full
             && let Some(plan) = self.plan_on_sets(sealed_len)
@@ -234,8 +237,8 @@ impl Planner {
         let most = if clauses.copies > 1 { code.spare() } else { code.n };
         let fit: u64 = roomy().map(|unit| (self.free[unit] / shard).min(u64::from(most))).sum();
         fit >= u64::from(code.n)
-            && code.can_lose(clauses.copies - 1, roomy().count())
-            && code.can_lose(clauses.media - 1, media)
+            && code.can_lose(clauses.copies.saturating_sub(1), roomy().count())
+            && code.can_lose(clauses.media.saturating_sub(1), media)
             && code.can_lose(clauses.offsite, places)
     }
 

@@ -236,8 +236,8 @@ struct Largest {
 }
 
 impl Largest {
-    /// Enough for every place of a rule.
-    const MOST: usize = 5;
+    /// A layout has no more parts than that, so every rule is held, however large.
+    const MOST: usize = MAX_N as usize;
 
     fn new(keep: u8) -> Self {
         Self { kept: [0; Self::MOST], keep: keep.min(Self::MOST as u8) }

@@ -1,3 +1,5 @@
+//! The worked cases of the design, room, budgets, full copies and speed.
+
 use std::collections::BTreeMap;
 
 use super::*;

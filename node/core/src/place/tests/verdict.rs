@@ -1,3 +1,5 @@
+//! Verdicts, reasons and remedies as people read them.
+
 use super::*;
 use crate::place::{Culprit, Verdict, evaluate, judge, library_verdict};
 
