@@ -24,6 +24,9 @@ pub mod members;
 /// Signed records, merged to one truth.
 pub mod manifest;
 
+/// Where shards go, and what a shoot's protection comes to.
+pub mod place;
+
 /// How two manifests become one.
 pub mod sync;
 
