@@ -1,2 +1,5 @@
 //! The node.
+
+mod net;
+
 fn main() {}
