@@ -7,7 +7,9 @@ use libp2p::identity::Keypair;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{StreamProtocol, Swarm, SwarmBuilder, connection_limits, identify, mdns, noise, ping, tcp, yamux};
+use libp2p::{
+    StreamProtocol, Swarm, SwarmBuilder, connection_limits, identify, mdns, noise, ping, tcp, yamux,
+};
 use safelight_proto::id::LibraryId;
 
 use super::codec::FrameCodec;
@@ -101,7 +103,12 @@ fn behaviour(
     };
     let protocols = MemberProtocols {
         gossip: gossip(library)?,
-        requests: frames(REQUEST_PROTOCOL, limits::MEMBER_FRAME, limits::REQUEST_STREAMS, limits::REQUEST_TIMEOUT),
+        requests: frames(
+            REQUEST_PROTOCOL,
+            limits::MEMBER_FRAME,
+            limits::REQUEST_STREAMS,
+            limits::REQUEST_TIMEOUT,
+        ),
         streams: libp2p_stream::Behaviour::new(),
     };
     Ok(Behaviour {
@@ -124,11 +131,7 @@ fn frames(
     let config = request_response::Config::default()
         .with_request_timeout(timeout)
         .with_max_concurrent_streams(streams);
-    request_response::Behaviour::with_codec(
-        FrameCodec { bound },
-        [(protocol, ProtocolSupport::Full)],
-        config,
-    )
+    request_response::Behaviour::with_codec(FrameCodec { bound }, [(protocol, ProtocolSupport::Full)], config)
 }
 
 fn gossip(

@@ -136,7 +136,13 @@ impl Dialer {
     }
 
     /// A dial failed; `connection` is none when the swarm did not even take it.
-    pub fn on_failed(&mut self, node: NodeId, connection: Option<ConnectionId>, error: DialError, now: Instant) {
+    pub fn on_failed(
+        &mut self,
+        node: NodeId,
+        connection: Option<ConnectionId>,
+        error: DialError,
+        now: Instant,
+    ) {
         let Some(attempt) = self.attempts.get_mut(&node) else { return };
         if let Some(connection) = connection
             && !attempt.under_way.remove(&connection)
@@ -189,8 +195,10 @@ impl Dialer {
 
     /// When [`Self::due`] has something to say next.
     pub fn next(&self, connected: impl Fn(&NodeId) -> bool) -> Option<Instant> {
-        let ways = self.attempts.values().filter(|attempt| !attempt.ways.is_empty() || attempt.under_way.is_empty());
-        let tries = self.kept.iter().filter(|(node, _)| !connected(node) && !self.attempts.contains_key(node));
+        let ways =
+            self.attempts.values().filter(|attempt| !attempt.ways.is_empty() || attempt.under_way.is_empty());
+        let tries =
+            self.kept.iter().filter(|(node, _)| !connected(node) && !self.attempts.contains_key(node));
         ways.map(|attempt| attempt.next_way).chain(tries.map(|(_, kept)| kept.next_try)).min()
     }
 

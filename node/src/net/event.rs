@@ -3,9 +3,9 @@
 use std::fmt;
 
 use bytes::Bytes;
+use libp2p::PeerId;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::request_response::ResponseChannel;
-use libp2p::PeerId;
 use safelight_proto::id::NodeId;
 use tokio::sync::mpsc;
 

@@ -115,16 +115,47 @@ pub struct Connection {
 /// What the network task is asked to do. The queue is unbounded because only this process fills
 /// it, and what answers a peer (replies, verdicts) is bounded by the events it answers.
 pub(super) enum Command {
-    Dial { addresses: Vec<Address>, done: oneshot::Sender<Result<NodeId, DialError>> },
-    Keep { node: NodeId, addresses: Vec<Address> },
-    Forget { node: NodeId },
-    Request { node: NodeId, channel: Channel, bytes: Bytes, done: oneshot::Sender<Result<Bytes, RequestError>> },
-    Reply { channel: Channel, slot: ResponseChannel<Incoming>, bytes: Bytes },
-    Publish { bytes: Bytes, done: oneshot::Sender<Result<(), PublishError>> },
-    Verdict { message: MessageId, source: PeerId, acceptance: MessageAcceptance },
-    SetMembers { members: BTreeSet<NodeId> },
-    Disconnect { node: NodeId, reason: String },
-    Shutdown { done: oneshot::Sender<()> },
+    Dial {
+        addresses: Vec<Address>,
+        done: oneshot::Sender<Result<NodeId, DialError>>,
+    },
+    Keep {
+        node: NodeId,
+        addresses: Vec<Address>,
+    },
+    Forget {
+        node: NodeId,
+    },
+    Request {
+        node: NodeId,
+        channel: Channel,
+        bytes: Bytes,
+        done: oneshot::Sender<Result<Bytes, RequestError>>,
+    },
+    Reply {
+        channel: Channel,
+        slot: ResponseChannel<Incoming>,
+        bytes: Bytes,
+    },
+    Publish {
+        bytes: Bytes,
+        done: oneshot::Sender<Result<(), PublishError>>,
+    },
+    Verdict {
+        message: MessageId,
+        source: PeerId,
+        acceptance: MessageAcceptance,
+    },
+    SetMembers {
+        members: BTreeSet<NodeId>,
+    },
+    Disconnect {
+        node: NodeId,
+        reason: String,
+    },
+    Shutdown {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// What the network task lets everyone see.

@@ -22,7 +22,11 @@ impl Outbox {
         }
         let bytes = payload(&event);
         if self.waiting.len() >= PENDING_EVENTS || self.bytes + bytes > PENDING_EVENT_BYTES {
-            tracing::warn!(waiting = self.waiting.len(), bytes = self.bytes, "the node is busy, dropping {event:?}");
+            tracing::warn!(
+                waiting = self.waiting.len(),
+                bytes = self.bytes,
+                "the node is busy, dropping {event:?}"
+            );
             return;
         }
         self.bytes += bytes;
@@ -64,7 +68,9 @@ mod tests {
         }
         assert!(matches!(outbox.pop(), Some(NetEvent::AddressesChanged)));
         for n in 0..PENDING_EVENTS {
-            assert!(matches!(outbox.pop(), Some(NetEvent::Dropped { reason, .. }) if reason == n.to_string()));
+            assert!(
+                matches!(outbox.pop(), Some(NetEvent::Dropped { reason, .. }) if reason == n.to_string())
+            );
         }
         assert!(outbox.is_empty() && outbox.pop().is_none());
     }

@@ -17,6 +17,8 @@ pub(super) struct Link {
     /// Whether it carries the member protocols.
     pub open: bool,
     pub since: Instant,
+    /// Whether it was told to close already.
+    pub closing: bool,
 }
 
 /// A connected node.
@@ -72,6 +74,13 @@ impl Peers {
         }
         self.changed.insert(node);
         gone
+    }
+
+    /// A connection was told to close.
+    pub fn on_closing(&mut self, node: NodeId, id: ConnectionId) {
+        if let Some(link) = self.nodes.get_mut(&node).and_then(|peer| peer.links.get_mut(&id)) {
+            link.closing = true;
+        }
     }
 
     /// A join exchange with the node happened.
@@ -158,7 +167,7 @@ mod tests {
     fn link(open: bool) -> Link {
         let place = "/ip4/127.0.0.1/tcp/1".parse().expect("a multiaddr");
         let address = Address::new(NODE, place);
-        Link { address, direction: Direction::Inbound, open, since: Instant::now() }
+        Link { address, direction: Direction::Inbound, open, since: Instant::now(), closing: false }
     }
 
     fn id(n: usize) -> ConnectionId {

@@ -75,7 +75,11 @@ impl ShardStream {
 }
 
 impl AsyncRead for ShardStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
@@ -128,7 +132,10 @@ impl<S> Progress<S> {
             // The other direction may have moved since this one began to wait.
             let until = *moved + timeout;
             if until <= Instant::now() {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the transfer stands still")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the transfer stands still",
+                )));
             }
             sleep.as_mut().reset(until);
         }

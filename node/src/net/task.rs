@@ -38,7 +38,8 @@ const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// Starts the task. See [`super::Net::start`].
 pub(super) async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), NetError> {
-    let keypair = Keypair::ed25519_from_bytes(config.secret).map_err(|error| NetError::Setup(error.to_string()))?;
+    let keypair =
+        Keypair::ed25519_from_bytes(config.secret).map_err(|error| NetError::Setup(error.to_string()))?;
     let own = keypair.public().to_peer_id();
     let node = node_id(&own).map_err(|error| NetError::Setup(error.to_string()))?;
     let members = Members::default();
@@ -117,7 +118,8 @@ impl Exchanges {
 
     /// Whether a join request of or to the node is under way.
     fn is_joining(&self, node: &NodeId) -> bool {
-        let asked = self.asked.iter().any(|((channel, _), (asked, _))| *channel == Channel::Join && asked == node);
+        let asked =
+            self.asked.iter().any(|((channel, _), (asked, _))| *channel == Channel::Join && asked == node);
         asked || self.joining.values().any(|joining| joining == node)
     }
 }
@@ -127,6 +129,16 @@ impl Task {
         let done = loop {
             let wake = self.next_wake().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
+                // What the shell said before an event happened holds when it is handled: above all
+                // who is a member. Only the last branch can be ready without end.
+                biased;
+                order = self.orders.recv() => {
+                    // The task holds a sender itself, so there is always a next one.
+                    if let Some(ControlFlow::Break(done)) = order.map(|order| self.on_command(order)) {
+                        break Some(done);
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => self.on_wake(),
                 room = events.reserve(), if self.peers.has_news() || !self.outbox.is_empty() => {
                     let Ok(room) = room else { break None };
                     if let Some(event) = self.peers.news().or_else(|| self.outbox.pop()) {
@@ -134,14 +146,7 @@ impl Task {
                     }
                 }
                 () = events.closed() => break None,
-                order = self.orders.recv() => {
-                    // The task holds a sender itself, so there is always a next one.
-                    if let Some(ControlFlow::Break(done)) = order.map(|order| self.on_command(order)) {
-                        break Some(done);
-                    }
-                }
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
-                () = tokio::time::sleep_until(wake) => self.on_wake(),
             }
         };
         self.stop().await;
@@ -215,7 +220,9 @@ impl Task {
         let answer = match addresses.first().map(Address::node) {
             None => Err(DialError::NoAddress),
             Some(node) if node == self.node => Err(DialError::Ourselves),
-            Some(node) if addresses.iter().any(|address| address.node() != node) => Err(DialError::MixedAddresses),
+            Some(node) if addresses.iter().any(|address| address.node() != node) => {
+                Err(DialError::MixedAddresses)
+            }
             Some(_) if addresses.len() > limits::DIAL_ADDRESSES => Err(DialError::MixedAddresses),
             Some(node) if self.peers.contains(&node) => Ok(node),
             Some(node) => return self.dialer.reach(node, addresses, Some(done), Instant::now()),
@@ -362,11 +369,13 @@ impl Task {
             direction: if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound },
             open: self.swarm.behaviour().gate.is_open(id),
             since: now,
+            closing: false,
         };
         tracing::debug!(address = ?link.address, direction = ?link.direction, member = link.open, "connected");
         self.peers.add(node, id, link);
-        self.dialer.on_connected(node, now);
+        // First seen by all, then told to who dialled.
         self.connected.send_replace(self.peers.view());
+        self.dialer.on_connected(node, now);
     }
 
     fn on_exchange(
@@ -385,19 +394,21 @@ impl Task {
             self.peers.on_join(&node, now);
         }
         match event {
-            Event::Message { peer, connection_id, message: Message::Request { request_id, request, channel: slot } } => {
-                match request {
-                    Ok(_) if channel == Channel::Member && !self.members.contains(&peer) => {}
-                    Ok(bytes) => {
-                        if channel == Channel::Join {
-                            self.exchanges.joining.insert(request_id, node);
-                        }
-                        let reply = ReplyHandle { channel, slot, commands: self.commands.clone() };
-                        self.outbox.push(NetEvent::Request { from: node, channel, bytes, reply });
+            Event::Message {
+                peer,
+                connection_id,
+                message: Message::Request { request_id, request, channel: slot },
+            } => match request {
+                Ok(_) if channel == Channel::Member && !self.members.contains(&peer) => {}
+                Ok(bytes) => {
+                    if channel == Channel::Join {
+                        self.exchanges.joining.insert(request_id, node);
                     }
-                    Err(too_long) => self.on_too_long(peer, connection_id, too_long),
+                    let reply = ReplyHandle { channel, slot, commands: self.commands.clone() };
+                    self.outbox.push(NetEvent::Request { from: node, channel, bytes, reply });
                 }
-            }
+                Err(too_long) => self.on_too_long(peer, connection_id, too_long),
+            },
             Event::Message { peer, connection_id, message: Message::Response { request_id, response } } => {
                 let answer = response.map_err(|too_long| {
                     self.on_too_long(peer, connection_id, too_long);
@@ -436,7 +447,8 @@ impl Task {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
         let commands = self.commands.clone();
-        let verdict = VerdictHandle { message: message_id, source: propagation_source, commands, given: false };
+        let verdict =
+            VerdictHandle { message: message_id, source: propagation_source, commands, given: false };
         match node_id(&propagation_source) {
             Ok(from) if self.members.contains(&propagation_source) => {
                 self.outbox.push(NetEvent::Gossip { from, bytes: message.data.into(), verdict });
@@ -491,8 +503,13 @@ impl Task {
     }
 
     /// When a connection outlives its use, and the reason to tell.
-    fn overdue(&self, node: NodeId, join: Option<Instant>, link: &Link) -> Option<(Instant, Option<&'static str>)> {
-        if link.open {
+    fn overdue(
+        &self,
+        node: NodeId,
+        join: Option<Instant>,
+        link: &Link,
+    ) -> Option<(Instant, Option<&'static str>)> {
+        if link.open || link.closing {
             None
         } else if !self.member_set.borrow().contains(&node) {
             Some((link.since + limits::STRANGER_LIFETIME, Some("a stranger's time is over")))
@@ -514,6 +531,7 @@ impl Task {
             })
             .collect();
         for (node, id, reason) in overdue {
+            self.peers.on_closing(node, id);
             match (reason, peer_id(&node)) {
                 (Some(reason), Ok(peer)) => self.drop_connection(peer, id, reason),
                 _ => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{StreamProtocol, SwarmBuilder, noise, tcp, yamux};
-use libp2p_stream::{Control, OpenStreamError};
+use libp2p_stream::{Control, IncomingStreams, OpenStreamError};
 use safelight_proto::id::{LibraryId, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -85,7 +85,12 @@ impl TestNode {
         self.see(|seen| (*seen == wanted).then_some(())).await;
     }
 
-    async fn ask(&self, of: &TestNode, channel: Channel, bytes: impl Into<Bytes>) -> Result<Bytes, RequestError> {
+    async fn ask(
+        &self,
+        of: &TestNode,
+        channel: Channel,
+        bytes: impl Into<Bytes>,
+    ) -> Result<Bytes, RequestError> {
         self.net.request(of.id(), channel, bytes.into(), DEADLINE).await
     }
 
@@ -243,12 +248,14 @@ async fn joining_goes_on_over_a_members_connection() {
     inviter.see_exactly(Seen::Connected(newcomer.id(), false)).await;
     inviter.admit(&[&newcomer]);
     newcomer.admit(&[&inviter]);
+    newcomer.net.keep(inviter.id(), inviter.net.addresses());
     newcomer.meet(&inviter).await;
     inviter.see_exactly(Seen::Connected(newcomer.id(), true)).await;
     newcomer.see_exactly(Seen::Connected(inviter.id(), true)).await;
     send(&inviter.net, newcomer.id(), 1, 1000).await;
 
     // Removed, it is cut at once and stays out.
+    newcomer.net.forget(inviter.id());
     inviter.admit(&[]);
     inviter.see(|seen| matches!(seen, Seen::Dropped(node, _) if *node == newcomer.id()).then_some(())).await;
     inviter.see_exactly(Seen::Disconnected(newcomer.id())).await;
@@ -325,7 +332,9 @@ async fn a_port_in_use_is_named() {
     let a = TestNode::start(1).await;
     let taken = config(2, port(&a));
     let error = TestNode::start_with(taken.clone()).await.err().expect("no second node");
-    assert!(matches!(error, NetError::Listen(ListenError::PortInUse { address }) if address == taken.listen[0]));
+    assert!(
+        matches!(error, NetError::Listen(ListenError::PortInUse { address }) if address == taken.listen[0])
+    );
     assert!(error.to_string().contains(&taken.listen[0].to_string()));
 }
 
@@ -334,7 +343,8 @@ async fn a_node_announces_one_port_for_both_transports() {
     let mut config = config(1, 0);
     config.announce = vec![SocketAddr::from(([192, 0, 2, 7], 4000))];
     let node = TestNode::start_with(config).await.expect("a node");
-    let told: BTreeSet<String> = node.net.addresses().iter().map(|address| address.place().to_string()).collect();
+    let told: BTreeSet<String> =
+        node.net.addresses().iter().map(|address| address.place().to_string()).collect();
     let port = port(&node);
     let expected = [
         format!("/ip4/127.0.0.1/tcp/{port}"),
@@ -363,6 +373,8 @@ struct RawClient {
     streams: Control,
     node: NodeId,
     closed: mpsc::UnboundedReceiver<()>,
+    /// Gossip offered by the node; refused, the node would stop offering it.
+    _gossip: IncomingStreams,
 }
 
 impl RawClient {
@@ -377,7 +389,8 @@ impl RawClient {
             .expect("a behaviour")
             .with_swarm_config(|config| config.with_idle_connection_timeout(DEADLINE))
             .build();
-        let streams = swarm.behaviour().new_control();
+        let mut streams = swarm.behaviour().new_control();
+        let gossip = streams.accept(StreamProtocol::new("/safelight/gossip/1.1.0")).expect("a first one");
         let way = to.net.addresses().into_iter().find(|address| address.to_string().contains("/tcp/"));
         let way: libp2p::Multiaddr = way.expect("a way").to_string().parse().expect("a multiaddr");
         swarm.dial(way).expect("a dial");
@@ -387,14 +400,16 @@ impl RawClient {
             let mut ready = Some(ready);
             loop {
                 match swarm.select_next_some().await {
-                    SwarmEvent::ConnectionEstablished { .. } => drop(ready.take().map(|ready| ready.send(()))),
+                    SwarmEvent::ConnectionEstablished { .. } => {
+                        drop(ready.take().map(|ready| ready.send(())))
+                    }
                     SwarmEvent::ConnectionClosed { .. } => drop(tell.send(())),
                     _ => {}
                 }
             }
         });
         is_ready.await.expect("a connection");
-        Self { streams, node, closed }
+        Self { streams, node, closed, _gossip: gossip }
     }
 
     /// Announces a frame of `length` bytes and waits until it is thrown out.
@@ -462,6 +477,7 @@ async fn strangers_are_few_and_leave_room_for_members() {
     let mut clients = Vec::new();
     for seed in 0..limits::STRANGER_CONNECTIONS as u8 {
         clients.push(RawClient::connect(&a, 100 + seed).await);
+        until(|| async { a.net.connected().len() == clients.len() }).await;
     }
     let mut one_more = RawClient::connect(&a, 200).await;
     tokio::time::timeout(DEADLINE, one_more.closed.recv()).await.expect("no room for it");
@@ -474,7 +490,8 @@ async fn strangers_are_few_and_leave_room_for_members() {
 async fn garbage_on_the_port_changes_nothing() {
     let (a, b) = (TestNode::start(1).await, TestNode::start(2).await);
     let at = SocketAddr::from(([127, 0, 0, 1], port(&a)));
-    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 100_000], b"\x13/multistream/1.0.0\n\x00\x00\x00"] {
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 100_000], b"\x13/multistream/1.0.0\n\x00\x00\x00"]
+    {
         let mut socket = tokio::net::TcpStream::connect(at).await.expect("a connection");
         // It may hang up before all of it is written.
         let _ = socket.write_all(garbage).await;
@@ -506,7 +523,10 @@ async fn a_slow_shell_does_not_stop_the_network() {
         assert_eq!(b.net.publish(n.to_be_bytes().to_vec().into()).await, Ok(()));
     }
     // Nobody takes events, yet commands work, and peers come and go.
-    assert_eq!(net.request(b.id(), Channel::Member, Bytes::from_static(b"x"), DEADLINE).await, Ok("x".into()));
+    assert_eq!(
+        net.request(b.id(), Channel::Member, Bytes::from_static(b"x"), DEADLINE).await,
+        Ok("x".into())
+    );
     assert_eq!(c.net.dial(net.addresses()).await, Ok(net.node()));
     c.net.shutdown().await;
     until(|| async { !net.connected().contains_key(&c.id()) }).await;
