@@ -8,7 +8,8 @@ use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    StreamProtocol, Swarm, SwarmBuilder, connection_limits, identify, mdns, noise, ping, tcp, yamux,
+    StreamProtocol, Swarm, SwarmBuilder, connection_limits, dcutr, identify, mdns, noise, ping, relay, tcp,
+    upnp, yamux,
 };
 use safelight_proto::id::LibraryId;
 
@@ -34,15 +35,21 @@ pub(super) struct Behaviour {
     pub ping: ping::Behaviour,
     pub join: request_response::Behaviour<FrameCodec>,
     pub mdns: Toggle<mdns::tokio::Behaviour>,
+    pub upnp: Toggle<upnp::tokio::Behaviour>,
+    pub relay_client: relay::client::Behaviour,
+    pub relay: relay::Behaviour,
     pub gate: Gate<MemberProtocols>,
 }
+
+type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
 /// What only members meet.
 #[derive(NetworkBehaviour)]
 pub(super) struct MemberProtocols {
-    pub gossip: gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>,
+    pub gossip: Gossip,
     pub requests: request_response::Behaviour<FrameCodec>,
     pub streams: libp2p_stream::Behaviour,
+    pub hole_punching: dcutr::Behaviour,
 }
 
 /// The gossip topic of a library. The library's id is no secret.
@@ -50,12 +57,19 @@ pub(super) fn topic(library: LibraryId) -> IdentTopic {
     IdentTopic::new(format!("safelight/{library}"))
 }
 
+/// Which helpers on the local network are asked.
+#[derive(Clone, Copy)]
+pub(super) struct Find {
+    pub mdns: bool,
+    pub upnp: bool,
+}
+
 /// A swarm for this key, not listening yet.
 pub(super) fn swarm(
     keypair: Keypair,
     library: LibraryId,
     members: Members,
-    mdns: bool,
+    find: Find,
 ) -> Result<Swarm<Behaviour>, Box<dyn Error + Send + Sync>> {
     let multiplexer = || {
         let mut config = yamux::Config::default();
@@ -71,7 +85,8 @@ pub(super) fn swarm(
         .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, multiplexer)?
         .with_quic_config(quic)
         .with_dns()?
-        .with_behaviour(|keypair| behaviour(keypair, library, members, mdns))
+        .with_relay_client(noise::Config::new, multiplexer)?
+        .with_behaviour(|keypair, relay_client| behaviour(keypair, library, members, find, relay_client))
         .map_err(|error| error.to_string())?
         .with_swarm_config(|config| {
             config
@@ -86,7 +101,8 @@ fn behaviour(
     keypair: &Keypair,
     library: LibraryId,
     members: Members,
-    mdns: bool,
+    find: Find,
+    relay_client: relay::client::Behaviour,
 ) -> Result<Behaviour, Box<dyn Error + Send + Sync>> {
     let limits = connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(limits::PENDING_INBOUND))
@@ -97,8 +113,9 @@ fn behaviour(
         .with_agent_version(concat!("safelight/", env!("CARGO_PKG_VERSION")).to_owned())
         .with_push_listen_addr_updates(true);
     let ping = ping::Config::new().with_interval(limits::PING_INTERVAL).with_timeout(limits::PING_TIMEOUT);
-    let mdns = match mdns {
-        true => Some(mdns::tokio::Behaviour::new(mdns::Config::default(), keypair.public().to_peer_id())?),
+    let own = keypair.public().to_peer_id();
+    let mdns = match find.mdns {
+        true => Some(mdns::tokio::Behaviour::new(mdns::Config::default(), own)?),
         false => None,
     };
     let protocols = MemberProtocols {
@@ -110,6 +127,7 @@ fn behaviour(
             limits::REQUEST_TIMEOUT,
         ),
         streams: libp2p_stream::Behaviour::new(),
+        hole_punching: dcutr::Behaviour::new(own),
     };
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(limits),
@@ -118,6 +136,9 @@ fn behaviour(
         ping: ping::Behaviour::new(ping),
         join: frames(JOIN_PROTOCOL, limits::JOIN_FRAME, limits::JOIN_STREAMS, limits::STRANGER_LIFETIME),
         mdns: mdns.into(),
+        upnp: find.upnp.then(upnp::tokio::Behaviour::default).into(),
+        relay_client,
+        relay: super::relay::server(own, members.clone()),
         gate: Gate::new(members, protocols),
     })
 }
@@ -134,12 +155,7 @@ fn frames(
     request_response::Behaviour::with_codec(FrameCodec { bound }, [(protocol, ProtocolSupport::Full)], config)
 }
 
-fn gossip(
-    library: LibraryId,
-) -> Result<
-    gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>,
-    Box<dyn Error + Send + Sync>,
-> {
+fn gossip(library: LibraryId) -> Result<Gossip, Box<dyn Error + Send + Sync>> {
     let topic = topic(library);
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix(GOSSIP_PREFIX)

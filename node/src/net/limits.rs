@@ -77,6 +77,19 @@ pub const STEADY_AFTER: Duration = Duration::from_secs(10);
 /// that the answer gets through (closing a QUIC connection discards what is unsent).
 pub const LINGER: Duration = Duration::from_secs(1);
 
+/// Relays at which a node without a public address can be reached.
+pub const RELAYS: usize = 2;
+/// Members that may be reached through this node.
+pub const RELAY_RESERVATIONS: usize = 128;
+/// Circuits through this node at once.
+pub const RELAY_CIRCUITS: usize = 128;
+/// Circuits of strangers begun within [`STRANGER_CIRCUIT`], one for each stranger.
+pub const STRANGER_CIRCUITS: usize = 4;
+/// How long a stranger that uses a circuit stays connected to the relay, and with it the circuit.
+pub const STRANGER_CIRCUIT: Duration = Duration::from_secs(120);
+/// How long a relayed connection stays beside a direct one. Transfers on it go on over the other.
+pub const RELAYED_BESIDE_DIRECT: Duration = Duration::from_secs(5);
+
 /// Time between two pings of a connection.
 pub const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// A ping without answer for this long ends the connection. Long, because on a slow uplink an

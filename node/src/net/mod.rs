@@ -21,6 +21,7 @@ pub mod limits;
 mod listen;
 mod outbox;
 mod peers;
+mod relay;
 mod stream;
 mod task;
 #[cfg(test)]
@@ -51,6 +52,8 @@ pub struct NetConfig {
     pub library: LibraryId,
     /// Whether to look for nodes on the LAN, and be found.
     pub mdns: bool,
+    /// Whether to ask the router for a port that leads here (UPnP).
+    pub upnp: bool,
 }
 
 /// Why the network did not start.

@@ -17,6 +17,8 @@ pub(super) struct Link {
     /// Whether it carries the member protocols.
     pub open: bool,
     pub since: Instant,
+    /// When it is to end at the latest, beside the general limits.
+    pub until: Option<Instant>,
     /// Whether it was told to close already.
     pub closing: bool,
 }
@@ -74,6 +76,19 @@ impl Peers {
         }
         self.changed.insert(node);
         gone
+    }
+
+    /// When the first of the node's direct connections with the member protocols began.
+    pub fn direct_since(&self, node: &NodeId) -> Option<Instant> {
+        let links = self.nodes.get(node)?.links.values();
+        links.filter(|link| link.open && !link.address.is_relayed()).map(|link| link.since).min()
+    }
+
+    /// The stranger's connections are to end by then.
+    pub fn limit(&mut self, node: &NodeId, until: Instant) {
+        for link in self.nodes.get_mut(node).into_iter().flat_map(|peer| peer.links.values_mut()) {
+            link.until = Some(link.until.map_or(until, |before| before.min(until)));
+        }
     }
 
     /// A connection was told to close.
@@ -167,7 +182,14 @@ mod tests {
     fn link(open: bool) -> Link {
         let place = "/ip4/127.0.0.1/tcp/1".parse().expect("a multiaddr");
         let address = Address::new(NODE, place);
-        Link { address, direction: Direction::Inbound, open, since: Instant::now(), closing: false }
+        Link {
+            address,
+            direction: Direction::Inbound,
+            open,
+            since: Instant::now(),
+            until: None,
+            closing: false,
+        }
     }
 
     fn id(n: usize) -> ConnectionId {

@@ -9,19 +9,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
+use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{self, MessageAcceptance};
 use libp2p::identity::Keypair;
 use libp2p::request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{self, ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, identify, mdns, ping};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, mdns, ping, relay};
 use safelight_proto::id::{LibraryId, NodeId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::address::{Address, ip_of, multiaddrs, node_id, peer_id};
-use super::behaviour::{self, Behaviour, BehaviourEvent, MemberProtocolsEvent, SHARD_PROTOCOL};
+use super::address::{Address, ip_of, is_relayed, multiaddrs, node_id, peer_id};
+use super::behaviour::{self, Behaviour, BehaviourEvent, Find, MemberProtocolsEvent, SHARD_PROTOCOL};
 use super::codec::{Incoming, TooLong};
 use super::dialer::{Dial, Dialer};
 use super::event::{Channel, Direction, NetEvent, ReplyHandle, VerdictHandle};
@@ -31,7 +32,7 @@ use super::listen::{announced, listen};
 use super::outbox::Outbox;
 use super::peers::{Link, Peers};
 use super::stream::{self, Streams};
-use super::{NetConfig, NetError, limits};
+use super::{NetConfig, NetError, limits, relay as relaying};
 
 /// How long a shutdown waits for connections to close.
 const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -43,7 +44,8 @@ pub(super) async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receive
     let own = keypair.public().to_peer_id();
     let node = node_id(&own).map_err(|error| NetError::Setup(error.to_string()))?;
     let members = Members::default();
-    let mut swarm = behaviour::swarm(keypair, config.library, members.clone(), config.mdns)
+    let find = Find { mdns: config.mdns, upnp: config.upnp };
+    let mut swarm = behaviour::swarm(keypair, config.library, members.clone(), find)
         .map_err(|error| NetError::Setup(error.to_string()))?;
     let mut control = swarm.behaviour_mut().gate.inner().streams.new_control();
     let incoming = control.accept(SHARD_PROTOCOL).map_err(|error| NetError::Setup(error.to_string()))?;
@@ -64,6 +66,7 @@ pub(super) async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receive
         announce: config.announce.iter().flat_map(|at| multiaddrs(*at)).collect(),
         swarm,
         listening: Vec::new(),
+        relays: BTreeMap::new(),
         members,
         peers: Peers::default(),
         dialer: Dialer::default(),
@@ -79,6 +82,7 @@ pub(super) async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receive
     for place in listening {
         task.on_listening(place);
     }
+    task.on_addresses_changed();
     tokio::spawn(task.run(events));
     Ok((handle, receiver))
 }
@@ -91,6 +95,8 @@ struct Task {
     announce: Vec<Multiaddr>,
     swarm: Swarm<Behaviour>,
     listening: Vec<Multiaddr>,
+    /// Nodes through which this one can be reached.
+    relays: BTreeMap<NodeId, ListenerId>,
     members: Members,
     peers: Peers,
     dialer: Dialer,
@@ -104,10 +110,13 @@ struct Task {
     acceptor: JoinHandle<()>,
 }
 
+/// To whoever waits for an answer.
+type Answer = oneshot::Sender<Result<Bytes, RequestError>>;
+
 /// Requests that wait for an answer.
 #[derive(Default)]
 struct Exchanges {
-    asked: HashMap<(Channel, OutboundRequestId), (NodeId, oneshot::Sender<Result<Bytes, RequestError>>)>,
+    asked: HashMap<(Channel, OutboundRequestId), (NodeId, Answer)>,
     joining: HashMap<InboundRequestId, NodeId>,
 }
 
@@ -230,13 +239,7 @@ impl Task {
         let _ = done.send(answer);
     }
 
-    fn request(
-        &mut self,
-        node: NodeId,
-        channel: Channel,
-        bytes: Bytes,
-        done: oneshot::Sender<Result<Bytes, RequestError>>,
-    ) {
+    fn request(&mut self, node: NodeId, channel: Channel, bytes: Bytes, done: Answer) {
         let connected = match channel {
             Channel::Member => self.peers.is_open(&node),
             Channel::Join => self.peers.contains(&node),
@@ -326,7 +329,8 @@ impl Task {
                 self.listening.retain(|place| *place != address);
                 self.on_addresses_changed();
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                self.relays.retain(|_, id| *id != listener_id);
                 tracing::warn!(?addresses, ?reason, "a listener closed");
                 self.listening.retain(|place| !addresses.contains(place));
                 self.on_addresses_changed();
@@ -351,6 +355,13 @@ impl Task {
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(ping::Failure::Timeout) }) => {
                 self.drop_connection(peer, connection, "it did not answer a ping");
             }
+            BehaviourEvent::Relay(relay::Event::CircuitReqAccepted { src_peer_id, .. })
+                if !self.members.contains(&src_peer_id) =>
+            {
+                if let Ok(node) = node_id(&src_peer_id) {
+                    self.peers.limit(&node, now + limits::STRANGER_CIRCUIT);
+                }
+            }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, place) in found {
                     let Ok(node) = node_id(&peer) else { continue };
@@ -369,6 +380,7 @@ impl Task {
             direction: if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound },
             open: self.swarm.behaviour().gate.is_open(id),
             since: now,
+            until: None,
             closing: false,
         };
         tracing::debug!(address = ?link.address, direction = ?link.direction, member = link.open, "connected");
@@ -461,11 +473,31 @@ impl Task {
     fn on_identified(&mut self, peer: PeerId, id: ConnectionId, info: identify::Info, now: Instant) {
         let Ok(node) = node_id(&peer) else { return };
         let is_loopback = |place: &Multiaddr| ip_of(place).is_some_and(|ip| ip.is_loopback());
-        let mut links = self.peers.links();
-        let here = links.any(|(_, _, link_id, link)| link_id == id && is_loopback(link.address.place()));
-        drop(links);
+        let here = self
+            .peers
+            .links()
+            .any(|(_, _, link_id, link)| link_id == id && is_loopback(link.address.place()));
+        let relays = info.protocols.contains(&relay::HOP_PROTOCOL_NAME);
+        if relays && self.members.contains(&peer) && self.relays.len() < limits::RELAYS {
+            self.reserve(node, peer, &info.listen_addrs);
+        }
         let places = info.listen_addrs.into_iter().filter(|place| here || !is_loopback(place));
         self.dialer.learn(node, places, now);
+    }
+
+    /// Has itself reached through that member, unless it can be dialled itself.
+    fn reserve(&mut self, node: NodeId, relay: PeerId, places: &[Multiaddr]) {
+        let reachable = self.swarm.external_addresses().any(|place| !is_relayed(place));
+        if reachable || self.relays.contains_key(&node) {
+            return;
+        }
+        let Some(place) = places.iter().find(|place| relaying::is_public(place)) else { return };
+        match self.swarm.listen_on(relaying::reservation(relay, place)) {
+            Ok(id) => {
+                self.relays.insert(node, id);
+            }
+            Err(error) => tracing::debug!(relay = %node.short(), %error, "no reservation"),
+        }
     }
 
     fn on_listening(&mut self, place: Multiaddr) {
@@ -477,12 +509,24 @@ impl Task {
     }
 
     fn on_addresses_changed(&mut self) {
+        // What was given to announce, and a public address of the machine's own, others can dial.
+        let public = self.listening.iter().filter(|place| relaying::is_public(place));
+        for place in self.announce.iter().chain(public).cloned().collect::<Vec<_>>() {
+            if !self.swarm.external_addresses().any(|known| *known == place) {
+                self.swarm.add_external_address(place);
+            }
+        }
         let mut places = announced(&self.listening, &self.wanted);
-        for place in self.announce.iter().chain(self.swarm.external_addresses()) {
+        let mut reachable = false;
+        // A reservation is listened on, too, under the relay's own addresses.
+        for place in self.swarm.external_addresses().filter(|place| !is_relayed(place)) {
+            reachable = true;
             if !places.contains(place) {
                 places.push(place.clone());
             }
         }
+        let status = if reachable { relay::Status::Enable } else { relay::Status::Disable };
+        self.swarm.behaviour_mut().relay.set_status(Some(status));
         let addresses = places.into_iter().map(|place| Address::new(self.node, place)).collect();
         let changed = self.addresses.send_if_modified(|old| {
             let changed = *old != addresses;
@@ -509,10 +553,14 @@ impl Task {
         join: Option<Instant>,
         link: &Link,
     ) -> Option<(Instant, Option<&'static str>)> {
-        if link.open || link.closing {
+        if link.closing {
             None
+        } else if link.open {
+            let direct = self.peers.direct_since(&node).filter(|_| link.address.is_relayed())?;
+            Some((direct.max(link.since) + limits::RELAYED_BESIDE_DIRECT, None))
         } else if !self.member_set.borrow().contains(&node) {
-            Some((link.since + limits::STRANGER_LIFETIME, Some("a stranger's time is over")))
+            let end = link.since + limits::STRANGER_LIFETIME;
+            Some((link.until.map_or(end, |until| until.min(end)), Some("a stranger's time is over")))
         } else if self.exchanges.is_joining(&node) {
             None
         } else {
