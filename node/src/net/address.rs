@@ -152,7 +152,7 @@ impl Way {
     /// Whether a dial should come from the listening port. For QUIC it keeps the hole in a NAT. For
     /// TCP, two nodes that dial each other from their listening ports at the same time make one
     /// connection on which both believe to be the dialler, and neither gets through.
-    pub(super) fn from_listening_port(self) -> bool {
+    pub(super) fn dials_from_listening_port(self) -> bool {
         matches!(self, Self::NearQuic | Self::FarQuic)
     }
 }

@@ -181,7 +181,11 @@ impl Dialer {
             match attempt.ways.pop_first() {
                 Some((way, places)) => {
                     attempt.next_way = now + limits::DIAL_HEAD_START;
-                    dials.push(Dial { node: *node, places, from_listening_port: way.from_listening_port() });
+                    dials.push(Dial {
+                        node: *node,
+                        places,
+                        from_listening_port: way.dials_from_listening_port(),
+                    });
                 }
                 None if attempt.under_way.is_empty() => hopeless.push(*node),
                 None => {}
