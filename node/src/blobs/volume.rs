@@ -17,6 +17,7 @@ use super::index::{Index, IndexError};
 use super::marker::{Folders, Marker, base, hash_of, why};
 use super::{MAX_SHARD, Result};
 use crate::disk::device::{Device, Space};
+use crate::disk::durable::sync_dir;
 
 /// Room that is never used, so that databases, logs and the owner can still breathe: this much, or 2 % of a
 /// small disk.
@@ -106,7 +107,8 @@ impl FsVolume {
         let dir = &absolute(dir)?;
         match fs::create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(why(dir, &error).into()),
-            _ => {}
+            Err(_) => {}
+            Ok(()) => dir.parent().map_or(Ok(()), sync_dir).map_err(|e| why(dir, &e))?,
         }
         match Marker::read(dir)? {
             Some(marker) if marker.library != spec.library => {
