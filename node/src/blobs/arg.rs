@@ -72,7 +72,8 @@ impl FromStr for VolumeArg {
     }
 }
 
-/// Bytes in a text such as `4TB`, `1.5 TiB` or `1000000`. Case does not matter; `B` may be left out. At least one byte.
+/// Bytes in a text such as `4TB`, `1.5 TiB` or `1000000`. Case does not matter; `B` may be left out. At least
+/// one byte.
 pub fn parse_size(text: &str) -> Result<u64, NotASize> {
     let error = || NotASize(text.trim().to_owned());
     let lower = text.trim().to_ascii_lowercase();

@@ -25,8 +25,9 @@ pub struct ShardFile {
 }
 
 impl FsVolume {
-    /// Reads every group of a held shard from the medium. Unreadable sectors count as damage while the volume itself
-    /// answers. A bad outboard beside good data is made again and is no damage. Nothing is moved: see [`FsVolume::quarantine`].
+    /// Reads every group of a held shard from the medium. Unreadable sectors count as damage while the volume
+    /// itself answers. A bad outboard beside good data is made again and is no damage. Nothing is moved: see
+    /// [`FsVolume::quarantine`].
     pub async fn verify(&self, hash: Hash) -> Result<Durable> {
         let len = self.0.held(hash)?;
         let reader = self.open_reader(hash, len).await?;
@@ -55,15 +56,16 @@ impl FsVolume {
         }
     }
 
-    /// Moves a bad shard to `bad/`, durably. It is held no longer; its room stays used until somebody empties `bad/`.
+    /// Moves a bad shard to `bad/`, durably. It is held no longer; its room stays used until somebody empties
+    /// `bad/`.
     pub async fn quarantine(&self, hash: Hash) -> Result<()> {
         let _one = self.0.placing.lock().await;
         let inner = self.0.clone();
         blocking(move || inner.move_aside(hash)).await
     }
 
-    /// Deletes a shard for good, durably. iroh-blobs keeps a stale line in its database; the shard can only come back by a
-    /// write that is read back, which replaces that line.
+    /// Deletes a shard for good, durably. iroh-blobs keeps a stale line in its database; the shard can only
+    /// come back by a write that is read back, which replaces that line.
     pub async fn remove(&self, hash: Hash) -> Result<()> {
         let _one = self.0.placing.lock().await;
         let inner = self.0.clone();

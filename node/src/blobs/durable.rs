@@ -14,13 +14,13 @@ use super::error::StoreError;
 /// Bytes gathered before they are written; larger pieces go straight to the file.
 const BUFFER: usize = 256 * 1024;
 
-/// The proof that a shard is durable on a volume: its bytes were fsynced, its name was fsynced, the page cache was
-/// dropped, and a reading after that gave its hash. Only this module makes one; the ledger demands one before it
-/// records a holding.
+/// The proof that a shard is durable on a volume: its bytes were fsynced, its name was fsynced, the page
+/// cache was dropped, and a reading after that gave its hash. Only this module makes one; the ledger demands
+/// one before it records a holding.
 ///
 /// On tmpfs and the like the same steps succeed and prove only that memory is sound: see
-/// [`Device::volatile`](crate::disk::device::Device::volatile). Behind a network share or a drive's own cache the reading may be
-/// answered from there; no program can see through that.
+/// [`Device::volatile`](crate::disk::device::Device::volatile). Behind a network share or a drive's own cache
+/// the reading may be answered from there; no program can see through that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durable {
     volume: VolumeId,
@@ -84,8 +84,8 @@ pub enum ShardState {
     Missing,
 }
 
-/// A shard being written on a volume: one file, in order, from one thread that may block. Dropped before it is finished, it
-/// leaves nothing behind.
+/// A shard being written on a volume: one file, in order, from one thread that may block. Dropped before it
+/// is finished, it leaves nothing behind.
 #[derive(Debug)]
 pub struct ShardDraft {
     file: File,
@@ -137,7 +137,7 @@ impl ShardDraft {
         self.file.sync_all().map_err(fail)?;
         self.kept = true;
         let reserved = std::mem::take(&mut self.reserved);
-        Ok(Sealed { path: self.path.clone(), len: self.written, _reserved: reserved })
+        Ok(Sealed { path: self.path.clone(), len: self.written, fleeting: true, _reserved: reserved })
     }
 }
 
@@ -149,12 +149,23 @@ impl Drop for ShardDraft {
     }
 }
 
-/// A finished draft, fsynced under its draft name.
+/// A finished file, fsynced under its draft name and not yet under its own.
 #[derive(Debug)]
 pub(super) struct Sealed {
     pub(super) path: PathBuf,
     pub(super) len: u64,
+    /// Nobody can go on with it if it is not placed: then it is removed.
+    pub(super) fleeting: bool,
     pub(super) _reserved: Reservation,
+}
+
+impl Drop for Sealed {
+    fn drop(&mut self) {
+        // Once it has its own name, nothing is left at this one.
+        if self.fleeting {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Room set aside for something being written; given back on drop.

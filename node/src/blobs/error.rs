@@ -1,4 +1,5 @@
-//! What can go wrong with a volume. "Unavailable" is never "deleted": nothing here says that a shard is gone for good.
+//! What can go wrong with a volume. "Unavailable" is never "deleted": nothing here says that a shard is gone
+//! for good.
 
 use std::io;
 use std::path::{Path, PathBuf};

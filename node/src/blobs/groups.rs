@@ -104,8 +104,8 @@ impl Groups {
         Self::from_ranges(self.0.iter().map(|r| r.start.min(end)..r.end.min(end)))
     }
 
-    /// The set, widened over its smallest gaps until it has at most [`MAX_RANGES`] ranges: to ask for a little too
-    /// much is cheaper than a message without bound.
+    /// The set, widened over its smallest gaps until it has at most [`MAX_RANGES`] ranges: to ask for a
+    /// little too much is cheaper than a message without bound.
     pub fn bounded(mut self) -> Self {
         if self.0.len() > MAX_RANGES {
             let mut gaps: Vec<u64> = self.0.windows(2).map(|w| w[1].start - w[0].end).collect();

@@ -1,12 +1,12 @@
-//! iroh-blobs' `FsStore` as an index: it reads a finished shard where it lies, hashes it and keeps its outboard. It owns no
-//! photo bytes, and its database can be thrown away at any time.
+//! iroh-blobs' `FsStore` as an index: it reads a finished shard where it lies, hashes it and keeps its
+//! outboard. It owns no photo bytes, and its database can be thrown away at any time.
 //!
-//! What was learnt about 0.104, and shapes this file: an import is acknowledged before its transaction is committed (hence
-//! [`Index::sync`]); a database whose creation was interrupted never opens again (hence the temporary name); an entry
-//! in use keeps its old file handle over an import, and an entry remembers every path its file ever had, so that
-//! what the database serves may not be what is on the disk (hence all reading and sending is done from the files);
-//! there is no delete, so the entry of a removed shard stays behind and is written over when the shard comes back.
-//! Garbage collection is off and nothing is inlined.
+//! What was learnt about 0.104, and shapes this file: an import is acknowledged before its transaction is
+//! committed (hence [`Index::sync`]); a database whose creation was interrupted never opens again (hence the
+//! temporary name); an entry in use keeps its old file handle over an import, and an entry remembers every
+//! path its file ever had, so that what the database serves may not be what is on the disk (hence all reading
+//! and sending is done from the files); there is no delete, so the entry of a removed shard stays behind and
+//! is written over when the shard comes back. Garbage collection is off and nothing is inlined.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,8 +47,8 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Opens the index in `root`, making it where there is none; one that does not open is moved aside and made anew.
-    /// The flag says whether that happened.
+    /// Opens the index in `root`, making it where there is none; one that does not open is moved aside and
+    /// made anew. The flag says whether that happened.
     pub(super) async fn open(root: PathBuf) -> Result<(Self, bool), IndexError> {
         std::fs::create_dir_all(&root).map_err(IndexError::Io)?;
         clear_temporary(&root);
@@ -64,8 +64,8 @@ impl Index {
         Ok((Self { root, store: RwLock::new(store) }, rebuilt))
     }
 
-    /// Reads the file at `path`, writes its outboard and enters it under the hash of what was read, which is returned.
-    /// A database that fails is made anew once.
+    /// Reads the file at `path`, writes its outboard and enters it under the hash of what was read, which is
+    /// returned. A database that fails is made anew once.
     pub(super) async fn import(&self, path: &Path) -> Result<Hash, IndexError> {
         let first = import(&*self.store.read().await, path).await;
         match first {
@@ -124,7 +124,8 @@ async fn import(store: &FsStore, path: &Path) -> Result<Hash, IndexError> {
             }
             ready = progress.next().now_or_never().flatten();
         }
-        // There is an item for every 16 KiB, dropped when nobody takes it. Waking up for each costs more than hashing.
+        // There is an item for every 16 KiB, dropped when nobody takes it. Waking up for each costs more than
+        // hashing.
         tokio::time::sleep(PROGRESS).await;
     }
     Err(IndexError::Database("the import ended without a result".to_owned()))
@@ -158,12 +159,18 @@ async fn load(root: &Path, database: &Path) -> Result<FsStore, IndexError> {
         match FsStore::load_with_opts(database.to_owned(), options).await {
             Ok(store) => return Ok(store),
             // The volume's lock is ours, so it can only be a store of this process that is still closing.
-            Err(error) if format!("{error:?}").contains("AlreadyOpen") && started.elapsed() < CLOSING => {
+            Err(error) if still_open(&format!("{error:?} {error:#}")) && started.elapsed() < CLOSING => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => return Err(IndexError::Database(format!("{error:#}"))),
         }
     }
+}
+
+/// redb's words for a database that is locked; iroh-blobs hands on no kind of error that could be matched.
+fn still_open(error: &str) -> bool {
+    let error = error.to_ascii_lowercase();
+    ["already open", "alreadyopen", "acquire lock"].iter().any(|words| error.contains(words))
 }
 
 async fn shutdown(store: &FsStore) {

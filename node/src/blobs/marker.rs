@@ -117,7 +117,9 @@ impl Folders {
         for dir in [self.base.clone(), self.shards(), self.drafts(), self.bad(), self.store()] {
             fs::create_dir_all(dir)?;
         }
-        durable::sync_dir(&self.base)
+        // Their own names too: a power cut must not take the folder with everything in it.
+        durable::sync_dir(&self.base)?;
+        self.base.parent().map_or(Ok(()), durable::sync_dir)
     }
 
     /// Finished shards.

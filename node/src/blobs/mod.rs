@@ -1,4 +1,5 @@
-//! Shards on volumes: written so that a power cut loses nothing, verified whenever they are read, moved aside when bad.
+//! Shards on volumes: written so that a power cut loses nothing, verified whenever they are read, moved aside
+//! when bad.
 //!
 //! One volume is a directory that the user names; everything of ours is in its `safelight/` folder:
 //!
@@ -11,15 +12,17 @@
 //! store/        iroh-blobs' FsStore: the outboards, and a database that is only an index
 //! ```
 //!
-//! The rules, each forced by something measured about iroh-blobs 0.104: the ledger (another module's) and the files are
-//! the truth, and the store's database may be lost at any time; every shard enters by the one way of
-//! [`FsVolume::finish`], which writes, fsyncs, renames, drops the page cache and reads back; a received shard is
-//! collected in a file of ours and then takes that same way, because an import of a stream over an old entry would
-//! change nothing and say "done"; reading and sending verify the files themselves; garbage collection is off.
+//! The rules, each forced by something measured about iroh-blobs 0.104: the ledger (another module's) and the
+//! files are the truth, and the store's database may be lost at any time; every shard enters by the one way
+//! of [`FsVolume::finish`], which writes, fsyncs, renames, drops the page cache and reads back; a received
+//! shard is collected in a file of ours and then takes that same way, because an import of a stream over an
+//! old entry would change nothing and say "done"; reading and sending verify the files themselves; garbage
+//! collection is off.
 //!
-//! In the order of the data: [`arg`] what was typed, [`marker`] the volume's identity, [`volume`] open and account,
-//! [`durable`] and [`place`] the honest write, [`receive`] and [`send`] streams, [`read`] verified reading, [`care`]
-//! scrub, quarantine and removal. Below them [`groups`], [`stream`], [`tree`] and [`index`].
+//! In the order of the data: [`arg`] what was typed, [`marker`] the volume's identity, [`volume`] open and
+//! account, [`durable`] and [`place`] the honest write, [`receive`] and [`send`] streams, [`read`] verified
+//! reading, [`care`] scrub, quarantine and removal. Below them [`groups`], [`stream`], [`tree`] and
+//! [`index`].
 
 pub mod arg;
 mod care;
@@ -65,13 +68,16 @@ pub trait ShardStore: Send + Sync {
     fn id(&self) -> VolumeId;
     /// What is used and what is free.
     fn usage(&self) -> Result<Usage>;
-    /// A new shard of at most `len` bytes, to be written from a thread that may block. Refused when there is no room.
+    /// A new shard of at most `len` bytes, to be written from a thread that may block. Refused when there is
+    /// no room.
     fn draft(&self, len: u64) -> Result<ShardDraft>;
     /// Makes written shards durable under their hashes, many at the price of one; results in the same order.
     fn finish(&self, drafts: Vec<(ShardDraft, Hash)>) -> BoxFuture<'_, Vec<Result<Durable>>>;
-    /// The groups that are still to come of a shard being received: all of them when nothing is there, none when it is held.
+    /// The groups that are still to come of a shard being received: all of them when nothing is there, none
+    /// when it is held.
     fn missing(&self, hash: Hash, len: u64) -> BoxFuture<'_, Result<Groups>>;
-    /// Takes in the stream of `groups`; every group is verified before it is kept. Exactly [`stream_len`] bytes are read.
+    /// Takes in the stream of `groups`; every group is verified before it is kept. Exactly [`stream_len`]
+    /// bytes are read.
     fn receive<'a>(
         &'a self,
         hash: Hash,

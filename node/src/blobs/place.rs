@@ -1,4 +1,5 @@
-//! The honest write: fsync, name, fsync of the directory, out of the page cache, read back, index; only then [`Durable`].
+//! The honest write: fsync, name, fsync of the directory, out of the page cache, read back, index; only then
+//! [`Durable`].
 
 use std::fs::{self, File};
 use std::io;
@@ -13,16 +14,17 @@ use super::volume::{FsVolume, Inner, blocking, size_of};
 use crate::disk::durable::{drop_cache, sync_dir, sync_file};
 
 impl FsVolume {
-    /// Makes written shards durable, each under the hash it is to have. Many at once share the fsyncs of directories and
-    /// database. One that reads back as something else is moved aside; the others are not affected.
+    /// Makes written shards durable, each under the hash it is to have. Many at once share the fsyncs of
+    /// directories and database. One that reads back as something else is moved aside; the others are not
+    /// affected.
     pub async fn finish(&self, drafts: Vec<(ShardDraft, Hash)>) -> Vec<Result<Durable>> {
         let seal = move || drafts.into_iter().map(|(draft, hash)| (hash, draft.seal())).collect::<Vec<_>>();
         let sealed = blocking(seal).await;
         self.place(sealed).await
     }
 
-    /// Takes a shard file that the ledger does not know into account: makes it durable and verifies all of it. One that is
-    /// not what its name says is moved aside.
+    /// Takes a shard file that the ledger does not know into account: makes it durable and verifies all of
+    /// it. One that is not what its name says is moved aside.
     pub async fn adopt(&self, hash: Hash) -> Result<Durable> {
         let _one = self.0.placing.lock().await;
         let path = self.0.folders.shard(hash);
@@ -67,8 +69,8 @@ impl FsVolume {
         self.settle(placed).await
     }
 
-    /// Moves a sealed file to its name. A file that has the name already is kept if it is good: it was durable, and the
-    /// new one is not yet.
+    /// Moves a sealed file to its name. A file that has the name already is kept if it is good: it was
+    /// durable, and the new one is not yet.
     async fn name(&self, hash: Hash, sealed: Sealed) -> Result<u64> {
         let target = self.0.folders.shard(hash);
         if target.exists() {
@@ -86,8 +88,8 @@ impl FsVolume {
         Ok(sealed.len)
     }
 
-    /// Reads a shard file from the medium, through the index, which computes its outboard on the way. A file with other
-    /// content is moved aside.
+    /// Reads a shard file from the medium, through the index, which computes its outboard on the way. A file
+    /// with other content is moved aside.
     pub(super) async fn read_back(&self, hash: Hash, len: u64) -> Result<()> {
         let path = self.0.folders.shard(hash);
         let there = {

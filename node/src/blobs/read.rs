@@ -1,4 +1,5 @@
-//! Verified reading of held shards, for restores: every group is checked against the outboard before a byte is handed out.
+//! Verified reading of held shards, for restores: every group is checked against the outboard before a byte
+//! is handed out.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +16,8 @@ use super::volume::{FsVolume, blocking};
 /// Most bytes of one reading.
 pub const MAX_READ: u64 = 64 << 20;
 
-/// An open shard, to be read from a thread that may block. Each reading is verified by itself; a file changed under it is found.
+/// An open shard, to be read from a thread that may block. Each reading is verified by itself; a file changed
+/// under it is found.
 #[derive(Debug)]
 pub struct ShardReader {
     hash: Hash,
@@ -127,7 +129,8 @@ impl FsVolume {
                 .await
     }
 
-    /// Makes the outboard and the index entry of a held shard again, from its file. Damage is reported, and nothing moved.
+    /// Makes the outboard and the index entry of a held shard again, from its file. Damage is reported, and
+    /// nothing moved.
     pub(super) async fn heal(&self, hash: Hash, len: u64) -> Result<()> {
         let path = self.0.folders.shard(hash);
         let there = {

@@ -1,8 +1,9 @@
-//! Shards taken in from peers: every group verified as it comes, resumable after a cut, a kill or a power cut.
+//! Shards taken in from peers: every group verified as it comes, resumable after a cut, a kill or a power
+//! cut.
 //!
-//! What has come is in two files of ours, the data and its outboard as far as it is known. Which groups are there is no
-//! record that could lie: it is found by verifying the two against the shard's hash, once per process. A group that a
-//! power cut took is simply missing again.
+//! What has come is in two files of ours, the data and its outboard as far as it is known. Which groups are
+//! there is no record that could lie: it is found by verifying the two against the shard's hash, once per
+//! process. A group that a power cut took is simply missing again.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -40,8 +41,8 @@ pub enum Received {
 }
 
 impl FsVolume {
-    /// The groups that are still to come: all when nothing is there, none when the shard is held. What lies there from
-    /// before a restart is verified first.
+    /// The groups that are still to come: all when nothing is there, none when the shard is held. What lies
+    /// there from before a restart is verified first.
     pub async fn missing(&self, hash: Hash, len: u64) -> Result<Groups> {
         if self.0.state().held.contains_key(&hash) {
             return Ok(Groups::none());
@@ -53,8 +54,8 @@ impl FsVolume {
         Ok(partial.missing().bounded())
     }
 
-    /// Takes in the stream of `groups` and keeps what verifies, whatever happens later. The shard that becomes complete by
-    /// it is made durable.
+    /// Takes in the stream of `groups` and keeps what verifies, whatever happens later. The shard that
+    /// becomes complete by it is made durable.
     pub async fn receive(
         &self,
         hash: Hash,
@@ -219,7 +220,15 @@ impl Partial {
     fn seal(self) -> (Result<Sealed>, Lease) {
         let path = self.lease.inner.folders.partial(self.hash);
         let synced = self.data.sync_all().map_err(|e| StoreError::io(&path, e));
-        (synced.map(|()| Sealed { path, len: self.len, _reserved: Reservation::default() }), self.lease)
+        (
+            synced.map(|()| Sealed {
+                path,
+                len: self.len,
+                fleeting: false,
+                _reserved: Reservation::default(),
+            }),
+            self.lease,
+        )
     }
 }
 

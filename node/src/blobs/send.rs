@@ -1,8 +1,8 @@
 //! Held shards as verified streams: to peers that ask for groups, and to auditors that ask for proofs.
 //!
-//! The stream is made from the shard's file and its outboard, not through iroh-blobs' `export_bao`: that one needs its
-//! database, which may be lost or know the drive by an older mount point, and until the shard was read through again
-//! no audit could be answered in time.
+//! The stream is made from the shard's file and its outboard, not through iroh-blobs' `export_bao`: that one
+//! needs its database, which may be lost or know the drive by an older mount point, and until the shard was
+//! read through again no audit could be answered in time.
 
 use std::io::{self, Write};
 
@@ -27,9 +27,10 @@ const PIECE: usize = 64 * 1024;
 const WAITING: usize = 16;
 
 impl FsVolume {
-    /// Writes the stream of `groups`, and returns its length. Every group is verified before it is written, so a peer never
-    /// gets a wrong byte from us. On [`StoreError::Damaged`] the shard is to be quarantined; on [`StoreError::Cut`] the
-    /// writer failed, or the stream stopped over an outboard that has been made again: ask anew for what is missing.
+    /// Writes the stream of `groups`, and returns its length. Every group is verified before it is written,
+    /// so a peer never gets a wrong byte from us. On [`StoreError::Damaged`] the shard is to be quarantined;
+    /// on [`StoreError::Cut`] the writer failed, or the stream stopped over an outboard that has been made
+    /// again: ask anew for what is missing.
     pub async fn send(
         &self,
         hash: Hash,
@@ -52,7 +53,8 @@ impl FsVolume {
         }
     }
 
-    /// The stream of a few groups, as a proof that the shard is here. [`super::check_proof`] checks it anywhere.
+    /// The stream of a few groups, as a proof that the shard is here. [`super::check_proof`] checks it
+    /// anywhere.
     pub async fn prove(&self, hash: Hash, groups: &Groups) -> Result<Vec<u8>> {
         if groups.count() > MAX_PROOF_GROUPS {
             return Err(StoreError::Refused("a proof holds at most 64 groups"));

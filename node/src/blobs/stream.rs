@@ -1,5 +1,6 @@
-//! The bytes that carry parts of a shard between nodes: the length (8 bytes, little-endian), then BLAKE3 inner hashes and
-//! groups in pre-order, as iroh and bao write them. The reader verifies every group before it keeps it.
+//! The bytes that carry parts of a shard between nodes: the length (8 bytes, little-endian), then BLAKE3
+//! inner hashes and groups in pre-order, as iroh and bao write them. The reader verifies every group before
+//! it keeps it.
 
 use std::io::{self, Read};
 
@@ -48,7 +49,8 @@ pub fn stream_len(len: u64, groups: &Groups) -> u64 {
     HEADER + body
 }
 
-/// Whether `proof` holds exactly the given groups of the shard, every one of them right. Pure: needs no store.
+/// Whether `proof` holds exactly the given groups of the shard, every one of them right. Pure: needs no
+/// store.
 pub fn check_proof(hash: Hash, len: u64, groups: &Groups, proof: &[u8]) -> bool {
     let groups = groups.within(len);
     if groups.is_empty() || groups.count() > MAX_PROOF_GROUPS {

@@ -535,6 +535,22 @@ async fn a_full_disk_is_said_and_nothing_half_stored_counts() {
     let (volume, found) = FsVolume::open(dir.path(), id, LIBRARY, &rows).await.unwrap();
     assert_eq!(found, Reconciled::default());
     volume.shutdown().await;
+    drop(volume);
+    let remount = ["-o", "remount,ro"];
+    assert!(std::process::Command::new("mount").args(remount).arg(dir.path()).status().unwrap().success());
+    let read_only = FsVolume::open(dir.path(), id, LIBRARY, &rows).await;
+    assert!(matches!(unavailable(read_only), Unavailable::ReadOnly(_)));
+}
+
+#[tokio::test]
+async fn a_volume_dropped_without_a_close_opens_again() {
+    let Bench { dir, volume } = Bench::new().await;
+    let bytes = content(BIG, 22);
+    let (id, row) = (volume.id(), put(&volume, &bytes).await.row());
+    drop(volume);
+    let (volume, found) = FsVolume::open(dir.path(), id, LIBRARY, std::slice::from_ref(&row)).await.unwrap();
+    assert_eq!(found, Reconciled::default());
+    assert_eq!(volume.read(row.hash, 0..row.len).await.unwrap(), bytes);
 }
 
 /// Unmounts, also when the test fails; lazily, because the store's threads may still hold a file.

@@ -1,8 +1,10 @@
-//! Verified reading: BLAKE3's tree over 16 KiB groups, with the inner hashes in an outboard file beside the data.
+//! Verified reading: BLAKE3's tree over 16 KiB groups, with the inner hashes in an outboard file beside the
+//! data.
 //!
-//! The outboard is iroh-blobs' `.obao4`: the pairs of child hashes in pre-order, 64 bytes each. A subtree of g groups
-//! has g-1 pairs, its left child is the largest power of two of groups below g, so every place follows by arithmetic.
-//! Unlike a library's iterators this walk goes on after damage and reports which groups are bad.
+//! The outboard is iroh-blobs' `.obao4`: the pairs of child hashes in pre-order, 64 bytes each. A subtree of
+//! g groups has g-1 pairs, its left child is the largest power of two of groups below g, so every place
+//! follows by arithmetic. Unlike a library's iterators this walk goes on after damage and reports which
+//! groups are bad.
 
 use std::fs::File;
 use std::io;
@@ -33,8 +35,9 @@ pub(super) struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Walks the wanted groups in order. `visit` gets each range of bytes with its verified content, or without it where
-    /// it is damaged or unreadable; an unreadable pair of hashes takes all groups below it along.
+    /// Walks the wanted groups in order. `visit` gets each range of bytes with its verified content, or
+    /// without it where it is damaged or unreadable; an unreadable pair of hashes takes all groups below it
+    /// along.
     pub(super) fn walk<E>(
         &self,
         want: &Groups,

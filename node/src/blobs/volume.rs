@@ -17,8 +17,10 @@ use super::index::{Index, IndexError};
 use super::marker::{Folders, Marker, base, hash_of, why};
 use super::{MAX_SHARD, Result};
 use crate::disk::device::{Device, Space};
+use crate::disk::durable::sync_dir;
 
-/// Room that is never used, so that databases, logs and the owner can still breathe: this much, or 2 % of a small disk.
+/// Room that is never used, so that databases, logs and the owner can still breathe: this much, or 2 % of a
+/// small disk.
 const RESERVE: u64 = 2_000_000_000;
 
 /// A volume to be made.
@@ -39,11 +41,13 @@ pub struct Reconciled {
     pub missing: Vec<Hash>,
     /// Recorded as good, and the file has another length: damaged.
     pub damaged: Vec<Hash>,
-    /// A file is there that the ledger does not count: [`FsVolume::adopt`] verifies it and gives the proof for a row.
+    /// A file is there that the ledger does not count: [`FsVolume::adopt`] verifies it and gives the proof
+    /// for a row.
     pub unrecorded: Vec<Hash>,
     /// Shards being received when the volume was last closed; they go on where they stopped.
     pub partial: Vec<Hash>,
-    /// The index did not open and was made anew. Nothing is lost; shards enter it again when they are next used.
+    /// The index did not open and was made anew. Nothing is lost; shards enter it again when they are next
+    /// used.
     pub index_rebuilt: bool,
 }
 
@@ -62,8 +66,8 @@ pub struct Usage {
     pub space: Space,
 }
 
-/// A volume on a file system. Cheap to clone; all clones are the same volume. It is locked against other processes until
-/// the last one is gone.
+/// A volume on a file system. Cheap to clone; all clones are the same volume. It is locked against other
+/// processes until the last one is gone.
 #[derive(Debug, Clone)]
 pub struct FsVolume(pub(super) Arc<Inner>);
 
@@ -97,13 +101,14 @@ pub(super) struct State {
 }
 
 impl FsVolume {
-    /// Makes a new volume in `dir` and opens it. The directory is created if its parent is there; its other content is
-    /// left alone.
+    /// Makes a new volume in `dir` and opens it. The directory is created if its parent is there; its other
+    /// content is left alone.
     pub async fn create(dir: &Path, spec: VolumeSpec) -> Result<Self> {
         let dir = &absolute(dir)?;
         match fs::create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(why(dir, &error).into()),
-            _ => {}
+            Err(_) => {}
+            Ok(()) => dir.parent().map_or(Ok(()), sync_dir).map_err(|e| why(dir, &e))?,
         }
         match Marker::read(dir)? {
             Some(marker) if marker.library != spec.library => {
@@ -124,8 +129,9 @@ impl FsVolume {
         Ok(Self::open(dir, marker.volume, spec.library, &[]).await?.0)
     }
 
-    /// Opens the volume that is expected in `dir` and compares its files with the ledger's rows for it. Drafts that were
-    /// being written are removed: their roll starts again. Nothing else is ever deleted here.
+    /// Opens the volume that is expected in `dir` and compares its files with the ledger's rows for it.
+    /// Drafts that were being written are removed: their roll starts again. Nothing else is ever deleted
+    /// here.
     pub async fn open(
         dir: &Path,
         expected: VolumeId,
@@ -336,10 +342,11 @@ fn reconcile(folders: &Folders, rows: &[LedgerRow]) -> io::Result<(State, Reconc
     for entry in fs::read_dir(folders.drafts())? {
         let path = entry?.path();
         match hash_of(&path, ".part") {
-            Some(hash) if state.held.contains_key(&hash) => fs::remove_file(path)?,
+            Some(hash) if state.held.contains_key(&hash) => drop(fs::remove_file(path)),
             Some(hash) => found.partial.push(hash),
             None if hash_of(&path, ".tree").is_some_and(|hash| folders.partial(hash).exists()) => {}
-            None => fs::remove_file(path)?,
+            // One that cannot be removed is in nobody's way.
+            None => drop(fs::remove_file(path)),
         }
     }
     found.partial.sort();

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{major, makedev, minor, statfs, statvfs};
 use safelight_proto::vocabulary::Media;
 
-/// File systems that are a server's, by the magic number of `statfs(2)`: NFS, SMB1, CIFS, SMB2, AFS, Ceph, 9P.
+/// File systems that are a server's, by the magic number of `statfs(2)`: NFS, SMB1, CIFS, SMB2, AFS, Ceph,
+/// 9P.
 const NETWORK: [u64; 7] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x00c3_6400, 0x0102_1997];
 /// File systems that a power cut empties: tmpfs, ramfs.
 const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];

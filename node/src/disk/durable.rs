@@ -1,7 +1,7 @@
 //! The few system calls that durability is made of.
 //!
-//! On tmpfs all of these succeed and none of them makes anything durable: the bytes live in memory, and what is
-//! "read back" comes from the same pages. [`super::device::Device::volatile`] says when that is so.
+//! On tmpfs all of these succeed and none of them makes anything durable: the bytes live in memory, and what
+//! is "read back" comes from the same pages. [`super::device::Device::volatile`] says when that is so.
 
 use std::fs::File;
 use std::io;
@@ -21,8 +21,8 @@ pub fn sync_file(path: &Path) -> io::Result<()> {
 
 /// Asks the system to forget its cached pages of `file`, so that the next read comes from the medium.
 ///
-/// Only clean pages are dropped: call it after an fsync. Network servers and the drive itself may still answer
-/// from their own caches; no call can rule that out.
+/// Only clean pages are dropped: call it after an fsync. Network servers and the drive itself may still
+/// answer from their own caches; no call can rule that out.
 pub fn drop_cache(file: &File) -> io::Result<()> {
     fadvise(file, 0, None, Advice::DontNeed).map_err(io::Error::from)
 }

@@ -1,10 +1,11 @@
 //! Any path that a catalog may name, made into one that is safe to create below a folder.
 //!
-//! A catalog is written by a member, and a member may be hostile or broken. What would leave the folder or cannot
-//! exist (`..`, an absolute path, NUL, an empty or over-long name) is always made safe. What only some file systems
-//! refuse (`CON`, `a:b`, a trailing dot) is kept as it was wherever the target can hold it: the photographer's
-//! own names come back byte for byte. Names that differ only in case or Unicode form are no matter of this page:
-//! [`super::restore`] never replaces a file, whatever the file system takes for the same name.
+//! A catalog is written by a member, and a member may be hostile or broken. What would leave the folder or
+//! cannot exist (`..`, an absolute path, NUL, an empty or over-long name) is always made safe. What only some
+//! file systems refuse (`CON`, `a:b`, a trailing dot) is kept as it was wherever the target can hold it: the
+//! photographer's own names come back byte for byte. Names that differ only in case or Unicode form are no
+//! matter of this page: [`super::restore`] never replaces a file, whatever the file system takes for the same
+//! name.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -53,7 +54,8 @@ impl SafePath {
     }
 }
 
-/// `name` as the `attempt`-th name beside a file that is in the way: `DSC1 (restored).NEF`, `DSC1 (restored 2).NEF`.
+/// `name` as the `attempt`-th name beside a file that is in the way: `DSC1 (restored).NEF`, `DSC1 (restored
+/// 2).NEF`.
 pub fn beside(name: &OsStr, attempt: u32) -> OsString {
     let mark = match attempt {
         0 => return name.to_owned(),

@@ -1,8 +1,8 @@
 //! Files written back below a target folder: never outside it, never over a file that is already there.
 //!
-//! Every folder is opened from its parent's handle without following links, so that a link planted in the target,
-//! before or during the restore, leads nowhere. A file is written under a temporary name, checked against its
-//! hash, fsynced, given its time, and only then renamed to a name that nobody has.
+//! Every folder is opened from its parent's handle without following links, so that a link planted in the
+//! target, before or during the restore, leads nowhere. A file is written under a temporary name, checked
+//! against its hash, fsynced, given its time, and only then renamed to a name that nobody has.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -112,7 +112,8 @@ impl RestoreTarget {
         Ok(Self { root: Arc::new(root), windows, folders: Mutex::default() })
     }
 
-    /// Where an equal file already stands at `path` or beside it, so that its bytes need not be fetched at all.
+    /// Where an equal file already stands at `path` or beside it, so that its bytes need not be fetched at
+    /// all.
     pub fn already_there(&self, path: &[u8], wanted: &Wanted) -> Option<Restored> {
         let safe = SafePath::new(path, self.windows);
         let folder = self.folder(&safe.folders, false).ok()?;
@@ -152,8 +153,8 @@ impl RestoreTarget {
         rustix::fs::syncfs(&*self.root).map_err(io::Error::from)
     }
 
-    /// The folder below the target, made on the way if `make`. Where something else has a folder's name, a folder
-    /// beside it is used.
+    /// The folder below the target, made on the way if `make`. Where something else has a folder's name, a
+    /// folder beside it is used.
     fn folder(&self, names: &[OsString], make: bool) -> Result<Folder, RestoreError> {
         let asked: PathBuf = names.iter().collect();
         let mut open = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
