@@ -182,6 +182,20 @@ fn a_table_that_lies_is_overruled_by_the_seal() {
     assert!(all_back(&made, [file(lie)].into_iter().chain(rest)));
 }
 
+/// Every table is gone, and in every stripe another shard is wrong: only the seal can tell which.
+#[test]
+fn without_any_check_the_seal_chooses_stripe_by_stripe() {
+    let made = make(vec![photo(1, 300_000), photo(2, 3_000_000)], 2, 3, 32 * UNIT_MIN);
+    let mut shards = made.shards.clone();
+    let table = places(&made)[4].clone();
+    shards.iter_mut().for_each(|shard| shard[table.clone()].fill(0xee));
+    for stripe in 0..made.geometry.stripes() {
+        let wrong = &mut shards[stripe as usize % 3];
+        wrong[unit_offset(stripe, made.geometry.unit) as usize..][..made.geometry.unit as usize].fill(9);
+    }
+    assert!(all_back(&made, shards.into_iter().map(file)));
+}
+
 /// Whoever knows the library's public key can wrap another key to it, and write headers to match.
 #[test]
 fn a_key_that_is_not_the_rolls_is_passed_over() {
