@@ -12,6 +12,7 @@ mod net;
 mod shell;
 mod store;
 mod telemetry;
+mod view;
 mod volumes;
 
 fn main() -> std::process::ExitCode {
