@@ -8,3 +8,5 @@ pub mod errands;
 pub mod housekeeping;
 /// Which files the library holds already.
 pub mod index;
+/// Taking files in.
+pub mod ingest;
