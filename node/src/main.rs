@@ -14,6 +14,7 @@ mod store;
 mod telemetry;
 mod view;
 mod volumes;
+mod workers;
 
 fn main() -> std::process::ExitCode {
     cli::run(std::env::args_os().collect())
