@@ -90,7 +90,7 @@ pub fn roll_view(node: &Node, roll: &Roll) -> RollView {
     let codings = manifest
         .codings(&roll.roll)
         .map(|coding| {
-            let mut known = BTreeSet::new();
+            let mut known: BTreeSet<u8> = BTreeSet::new();
             let mut holdings = Vec::new();
             for (volume, indexes) in held.get(&coding.coding).into_iter().flatten() {
                 known.extend(indexes);

@@ -52,16 +52,9 @@ pub struct Restore {
     pub without: Vec<Site>,
 }
 
-impl Restore {
-    /// Everything there is, as `recover --to` wants it.
-    pub fn everything(to: PathBuf) -> Self {
-        Self { what: Selection::All, to, include: vec![], exclude: vec![], without: vec![] }
-    }
-}
-
 /// The command `restore`.
 pub async fn restore(shell: &Arc<Shell>, request: Restore, reporter: &Reporter) -> Result<Outcome, Failure> {
-    let doc = bring_back(shell, request, reporter).await?;
+    let doc = restore_files(shell, request, reporter).await?;
     Ok(match doc.files_failed.is_empty() {
         true => Outcome::done(doc),
         false => Outcome::attention(doc),
@@ -69,7 +62,7 @@ pub async fn restore(shell: &Arc<Shell>, request: Restore, reporter: &Reporter) 
 }
 
 /// Brings files back and says what came of it.
-pub async fn bring_back(
+pub async fn restore_files(
     shell: &Arc<Shell>,
     request: Restore,
     reporter: &Reporter,

@@ -133,12 +133,13 @@ pub fn runs(reader: &RollReader, mut pieces: Vec<Piece>) -> (Vec<ReadPlan>, Vec<
     let mut given = 0;
     for piece in &pieces {
         let plan = reader.plan_data(piece.plain.clone());
+        let full = runs.len() == RUNS;
         match runs.last_mut() {
             Some(last) if plan.stripes.start <= last.stripes.end => {
                 let end = last.plain.end.max(piece.plain.end);
                 *last = reader.plan_data(last.plain.start..end);
             }
-            _ if runs.len() == RUNS => break,
+            _ if full => break,
             _ => runs.push(plan),
         }
         given += 1;

@@ -72,8 +72,8 @@ pub(super) struct Work<'a> {
     taken: BTreeMap<String, u64>,
     troubles: BTreeMap<(VolumeId, Hash), Trouble>,
     wrong_codings: BTreeSet<CodingId>,
-    /// End of the caller's patience, once it was put to the test.
-    deadline: Option<Instant>,
+    /// How long the caller was kept waiting so far, in all.
+    waited: Duration,
 }
 
 impl<'a> Work<'a> {
@@ -96,7 +96,7 @@ impl<'a> Work<'a> {
             taken: BTreeMap::new(),
             troubles: BTreeMap::new(),
             wrong_codings: BTreeSet::new(),
-            deadline: None,
+            waited: Duration::ZERO,
         })
     }
 
@@ -232,9 +232,11 @@ impl<'a> Work<'a> {
         let reader = RollReader::new(geometry, opener).map_err(|error| Failure::new(error.to_string()))?;
         let (runs, sink) = ask(&reader);
         let direct = chosen.iter().enumerate().all(|(row, source)| row == usize::from(source.index));
-        let spans = |source: &&Source| (*source, stretch::spans(&reader, &runs, source.index, direct));
-        let wanted: Vec<_> = chosen.iter().copied().map(|s| spans(&s)).filter(|(_, s)| !s.groups().is_empty()).collect();
-        let opened = wanted.iter().map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
+        let spans = |index| stretch::spans(&reader, &runs, index, direct);
+        let wanted = chosen.iter().map(|source| (*source, spans(source.index)));
+        let wanted: Vec<_> = wanted.filter(|(_, spans)| !spans.groups().is_empty()).collect();
+        let opened =
+            wanted.iter().map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
         let mut feeds = Vec::with_capacity(wanted.len());
         let mut faults = Vec::new();
         for ((source, _), feed) in wanted.iter().zip(join_all(opened).await) {
@@ -401,11 +403,9 @@ impl<'a> Work<'a> {
 
     /// Waits until one of the rolls can be read; `false` when the caller's patience is at its end.
     async fn wait(&mut self, later: &mut BTreeMap<RollId, Obstacle>) -> Result<bool, Failure> {
-        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.reporter.patience());
         let told = later.values().next().map(|obstacle| format!("waiting: {}", obstacle.why));
         self.tally.note(told);
-        while Instant::now() < deadline {
-            self.pause(GLANCE.min(deadline - Instant::now())).await?;
+        while self.pause().await? {
             let rolls: Vec<RollId> = later.keys().copied().collect();
             let known = move |node: &safelight_core::node::Node| -> Vec<_> {
                 rolls.iter().map(|roll| (*roll, roll_sources(node, roll))).collect()
@@ -425,11 +425,16 @@ impl<'a> Work<'a> {
         Ok(false)
     }
 
-    async fn pause(&self, time: Duration) -> Result<(), Failure> {
-        tokio::select! {
-            () = tokio::time::sleep(time) => Ok(()),
-            () = self.reporter.cancelled() => self.check_cancelled(),
+    /// Waits a moment; `false` when the caller's patience is at its end.
+    async fn pause(&mut self) -> Result<bool, Failure> {
+        if self.waited >= self.reporter.patience() {
+            return Ok(false);
         }
+        tokio::select! {
+            () = tokio::time::sleep(GLANCE) => self.waited += GLANCE,
+            () = self.reporter.cancelled() => self.check_cancelled()?,
+        }
+        Ok(true)
     }
 
     fn check_cancelled(&self) -> Result<(), Failure> {
@@ -449,7 +454,6 @@ impl<'a> Work<'a> {
     ) -> Result<Vec<(RollId, Catalog)>, Failure> {
         let mut found = Vec::with_capacity(shoot.rolls.len());
         let mut missing: Vec<Roll> = shoot.rolls.clone();
-        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.reporter.patience());
         loop {
             self.check_cancelled()?;
             let (here, still) = self.catalogs_here(std::mem::take(&mut missing)).await?;
@@ -463,8 +467,11 @@ impl<'a> Work<'a> {
                     Err(obstacle) => unread.push((roll, obstacle)),
                 }
             }
-            let out_of_time = Instant::now() >= deadline;
-            if unread.is_empty() || out_of_time {
+            if let Some((_, obstacle)) = unread.first() {
+                let note = format!("waiting for the file lists of {} rolls: {}", unread.len(), obstacle.why);
+                self.tally.note(Some(note));
+            }
+            if unread.is_empty() || !self.pause().await? {
                 self.tally.note(None);
                 for (roll, obstacle) in &unread {
                     let shown = format!("{} files of roll {}", roll.files, roll.roll.short());
@@ -473,9 +480,7 @@ impl<'a> Work<'a> {
                 }
                 return Ok(found);
             }
-            self.tally.note(Some(format!("waiting for the file lists of {} rolls: {}", unread.len(), unread[0].1.why)));
             missing = unread.into_iter().map(|(roll, _)| roll).collect();
-            self.pause(GLANCE.min(deadline.saturating_duration_since(Instant::now()))).await?;
         }
     }
 
