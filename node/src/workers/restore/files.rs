@@ -171,6 +171,7 @@ mod tests {
             bytes: 10,
             hash: Hash([*content; 32]),
             modified_ns: Some(-1),
+            head: [0; 16],
             extents: vec![Extent { roll: None, offset: number as u64 * 10, len: 10 }],
         };
         let entries = files.iter().enumerate().map(entry).collect();
@@ -188,8 +189,10 @@ mod tests {
         let (early, late) = (catalog(9, 5, &[("a", 1), ("b", 2)]), catalog(3, 6, &[("a", 7), ("b", 2)]));
         for catalogs in [[early.clone(), late.clone()], [late, early]] {
             let files = wanted_files(&catalogs, None, &Filter::default());
-            let told: Vec<_> =
-                files.iter().map(|f| (f.shown.as_str(), f.wanted.hash.0[0], f.older, f.parts[0].roll.0[0])).collect();
+            let told: Vec<_> = files
+                .iter()
+                .map(|f| (f.shown.as_str(), f.wanted.hash.0[0], f.older, f.parts[0].roll.0[0]))
+                .collect();
             assert_eq!(told, [("a", 1, true, 9), ("a", 7, false, 3), ("b", 2, false, 3)]);
             assert_eq!(files[2].elsewhere, [vec![Part { roll: RollId([9; 32]), offset: 10, len: 10 }]]);
         }

@@ -17,7 +17,7 @@ mod sources;
 mod stretch;
 pub mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod work;
 pub mod writer;
 
@@ -69,8 +69,10 @@ pub async fn restore_files(
 ) -> Result<RestoreDoc, Failure> {
     let began = Instant::now();
     if shell.reading_key.is_none() {
-        return Err(Failure::new("this node is a vault: it holds shards that it cannot read; restore on a studio node")
-            .next("safelight nodes"));
+        return Err(Failure::new(
+            "this node is a vault: it holds shards that it cannot read; restore on a studio node",
+        )
+        .next("safelight nodes"));
     }
     let filter = Filter::new(&request.include, &request.exclude)?;
     let sites = shell.core.ask(all_sites).await.map_err(stopped)?;

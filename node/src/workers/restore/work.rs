@@ -149,8 +149,12 @@ impl<'a> Work<'a> {
 
     /// Brings these files back; their numbers start at `first`.
     async fn bring(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
-        let empty: Vec<usize> =
-            jobs.iter().enumerate().filter(|(_, job)| !job.over && job.next().is_none()).map(|(n, _)| n).collect();
+        let empty: Vec<usize> = jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| !job.over && job.next().is_none())
+            .map(|(n, _)| n)
+            .collect();
         let hand = writer.clone();
         blocking(move || empty.into_iter().all(|number| hand.bytes(first + number, Bytes::new()))).await?;
         self.take_results(jobs, first, writer).await;
@@ -215,7 +219,8 @@ impl<'a> Work<'a> {
         roll: RollId,
         ask: impl FnOnce(&RollReader) -> (Vec<ReadPlan>, Sink),
     ) -> Result<Attempt, Failure> {
-        let known = self.shell.core.ask(move |node| roll_sources(node, &roll)).await.map_err(super::stopped)?;
+        let known =
+            self.shell.core.ask(move |node| roll_sources(node, &roll)).await.map_err(super::stopped)?;
         let Some(mut known) = known else {
             let why = format!("nothing is known of roll {} yet", roll.short());
             return Ok(Attempt::Not(Obstacle { why, hope: true }));
@@ -235,8 +240,9 @@ impl<'a> Work<'a> {
         let spans = |index| stretch::spans(&reader, &runs, index, direct);
         let wanted = chosen.iter().map(|source| (*source, spans(source.index)));
         let wanted: Vec<_> = wanted.filter(|(_, spans)| !spans.groups().is_empty()).collect();
-        let opened =
-            wanted.iter().map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
+        let opened = wanted
+            .iter()
+            .map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
         let mut feeds = Vec::with_capacity(wanted.len());
         let mut faults = Vec::new();
         for ((source, _), feed) in wanted.iter().zip(join_all(opened).await) {
@@ -390,7 +396,9 @@ impl<'a> Work<'a> {
     ) {
         for (number, job) in jobs.iter_mut().enumerate() {
             let roll = job.next().map(|part| part.roll);
-            let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else { continue };
+            let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else {
+                continue;
+            };
             writer.forget(first + number);
             if !job.try_elsewhere() {
                 job.over = true;
@@ -439,8 +447,10 @@ impl<'a> Work<'a> {
 
     fn check_cancelled(&self) -> Result<(), Failure> {
         match self.reporter.is_cancelled() {
-            true => Err(Failure::new("the restore was interrupted; the files that came back so far are whole")
-                .next("run it again: what is there already is kept")),
+            true => {
+                Err(Failure::new("the restore was interrupted; the files that came back so far are whole")
+                    .next("run it again: what is there already is kept"))
+            }
             false => Ok(()),
         }
     }
