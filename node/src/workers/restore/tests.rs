@@ -369,6 +369,7 @@ async fn files_that_span_rolls_repeat_and_bear_hostile_names() {
             entry("/etc/passwd", &photo(6, 99), vec![extents[1]]),
             entry("version.NEF", &photo(6, 99), vec![extents[1]]),
             entry("empty.txt", b"", vec![]),
+            entry("beyond.NEF", &photo(5, 10), vec![far(1 << 33, 10)]),
         ]
     };
     let data = vec![tail.to_vec(), photo(6, 99)];
@@ -378,7 +379,8 @@ async fn files_that_span_rolls_repeat_and_bear_hostile_names() {
     studio.store(NewFiles { roll: 3, shoot: "Smith", ingested_ms: 3, k: 1, data, entries: &entries }).await;
 
     let doc = studio.restore(one("Smith")).await;
-    assert_eq!((doc.files, doc.files_failed.len()), (7, 0), "{:?}", doc.files_failed);
+    assert_eq!((doc.files, doc.files_failed.len()), (7, 1), "{:?}", doc.files_failed);
+    assert!(doc.files_failed[0].error.contains("beyond the end"), "{:?}", doc.files_failed);
     let read = |path: &str| fs::read(studio.to().join(path)).unwrap();
     assert!(read("movie.mov") == whole);
     assert_eq!(read("again.NEF"), photo(5, 50_000));

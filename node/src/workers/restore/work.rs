@@ -27,7 +27,7 @@ use super::writer::{Results, Writer};
 use crate::admin::doc::{FailedFileDoc, RenamedDoc, RestoreDoc, SourceDoc};
 use crate::admin::operator::{Failure, Reporter};
 use crate::catalogs::CatalogError;
-use crate::disk::restore::{RestoreError, RestoreTarget, Restored};
+use crate::disk::restore::{RestoreTarget, Restored};
 use crate::shell::Shell;
 use crate::view::ShootView;
 
@@ -55,7 +55,9 @@ struct Obstacle {
 
 /// What came of an attempt to read a roll.
 enum Attempt {
-    /// Something was read, or a source was found wanting: ask again.
+    /// All that was asked for was read.
+    Read,
+    /// It broke off, and why is known now: ask again.
     Moved,
     Not(Obstacle),
 }
@@ -157,13 +159,13 @@ impl<'a> Work<'a> {
             .collect();
         let hand = writer.clone();
         blocking(move || empty.into_iter().all(|number| hand.bytes(first + number, Bytes::new()))).await?;
-        self.take_results(jobs, first, writer).await;
+        self.take_results(jobs, first, writer).await?;
         let mut later: BTreeMap<RollId, Obstacle> = BTreeMap::new();
         loop {
             self.check_cancelled()?;
             match next_roll(jobs, |roll| later.contains_key(roll)) {
                 Some(roll) => match self.pass(roll, jobs, first, writer).await? {
-                    Attempt::Moved => {}
+                    Attempt::Read | Attempt::Moved => {}
                     Attempt::Not(obstacle) => drop(later.insert(roll, obstacle)),
                 },
                 None if later.is_empty() => return Ok(()),
@@ -203,13 +205,21 @@ impl<'a> Work<'a> {
                 (runs, sink)
             })
             .await?;
+        let mut beyond = BTreeSet::new();
         if let Some(spread) = spread {
             let spread = spread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for (piece, given) in spread.pieces.iter().zip(&spread.given) {
                 jobs[piece.job].advance(*given);
+                if matches!(attempt, Attempt::Read) && *given < piece.plain.end - piece.plain.start {
+                    beyond.insert(piece.job);
+                }
             }
         }
-        self.take_results(jobs, first, writer).await;
+        self.take_results(jobs, first, writer).await?;
+        for number in beyond {
+            let why = format!("its file list points beyond the end of roll {}", roll.short());
+            self.lose(&mut jobs[number], first + number, writer, &why);
+        }
         Ok(attempt)
     }
 
@@ -258,7 +268,8 @@ impl<'a> Work<'a> {
                 *self.taken.entry(source.site.name().to_owned()).or_default() += feed.taken;
             }
             match ended {
-                Ended::Done | Ended::Stopped => {}
+                Ended::Done => return Ok(Attempt::Read),
+                Ended::Stopped => {}
                 Ended::Feed(number, fault) => faults.extend(sources.get(number).map(|s| (s.clone(), fault))),
                 Ended::Coding(error) => {
                     tracing::error!(roll = %roll.short(), %error, "the coding of a roll is wrong");
@@ -346,17 +357,22 @@ impl<'a> Work<'a> {
     }
 
     /// Takes in what the writer finished.
-    async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) {
-        let results = writer.results().await;
-        let full = results.values().any(|result| matches!(result, Err(RestoreError::Full(_))));
+    async fn take_results(
+        &mut self,
+        jobs: &mut [Job],
+        first: usize,
+        writer: &Writer,
+    ) -> Result<(), Failure> {
+        let results = writer.results().await.ok_or_else(broken_off)?;
         let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
         self.settle(jobs, ours);
-        if full {
+        if writer.is_full() {
             for job in jobs.iter_mut().filter(|job| !job.over) {
                 job.over = true;
                 self.fail(&job.file.shown, "the disk of the target folder is full");
             }
         }
+        Ok(())
     }
 
     fn settle(&mut self, jobs: &mut [Job], results: Results) {
@@ -399,14 +415,22 @@ impl<'a> Work<'a> {
             let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else {
                 continue;
             };
-            writer.forget(first + number);
-            if !job.try_elsewhere() {
-                job.over = true;
-                let why = obstacle.why.clone();
-                self.fail(&job.file.shown, why);
-            }
+            let why = obstacle.why.clone();
+            self.lose(job, first + number, writer, &why);
         }
         later.retain(|_, obstacle| !which(obstacle));
+    }
+
+    /// A file whose bytes cannot be had from where they are looked for: it is tried elsewhere, or has failed.
+    fn lose(&mut self, job: &mut Job, number: usize, writer: &Writer, why: &str) {
+        if job.over {
+            return;
+        }
+        writer.forget(number);
+        if !job.try_elsewhere() {
+            job.over = true;
+            self.fail(&job.file.shown, why);
+        }
     }
 
     /// Waits until one of the rolls can be read; `false` when the caller's patience is at its end.
@@ -588,5 +612,9 @@ impl Spread {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Failure::new("the restore broke off; run it again: what is there already is kept"))
+    done.map_err(|_| broken_off())
+}
+
+fn broken_off() -> Failure {
+    Failure::new("the restore broke off").next("run it again: what is there already is kept")
 }
