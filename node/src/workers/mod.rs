@@ -8,7 +8,9 @@ pub mod errands;
 pub mod housekeeping;
 /// Which files the library holds already.
 pub mod index;
-/// Files brought back from shards.
+/// Taking files in.
+pub mod ingest;
+/// Bringing files back.
 pub mod restore;
-/// Files brought back from bare shard files and the phrase.
+/// Bringing files back from bare shards.
 pub mod salvage;
