@@ -55,11 +55,6 @@ impl Filter {
         Ok(Self { include: globs(include)?, exclude: globs(exclude)? })
     }
 
-    /// Whether every path is wanted.
-    pub fn takes_all(&self) -> bool {
-        self.include.is_none() && self.exclude.is_none()
-    }
-
     fn wants(&self, path: &str) -> bool {
         self.include.as_ref().is_none_or(|globs| globs.is_match(path))
             && !self.exclude.as_ref().is_some_and(|globs| globs.is_match(path))

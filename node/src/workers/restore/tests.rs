@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
-
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
@@ -188,12 +187,12 @@ impl Studio {
     }
 
     /// Where a shard's file is.
-    pub(crate) fn shard(&self, coding: &Coding, index: usize) -> std::path::PathBuf {
+    pub(crate) fn shard(&self, coding: &Coding, index: usize) -> PathBuf {
         let volume = self.dir.path().join(format!("volume{}", index % self.volumes.len()));
         volume.join(format!("safelight/shards/{}.shard", coding.shards[index]))
     }
 
-    fn to(&self) -> std::path::PathBuf {
+    fn to(&self) -> PathBuf {
         self.dir.path().join("back")
     }
 

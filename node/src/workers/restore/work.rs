@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,23 +10,21 @@ use futures::future::join_all;
 use safelight_core::event::Event;
 use safelight_core::restore::{ReadPlan, RollReader};
 use safelight_core::seal::{Opener, WrappedKey};
-use safelight_proto::catalog::Catalog;
 use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
 use safelight_proto::record::Roll;
-use safelight_proto::shard::StreamShape;
 use safelight_proto::vocabulary::Site;
 
 use super::feed::{Fault, Feed};
 use super::files::{Filter, wanted_files};
 use super::open::open;
-use super::passes::{Job, Piece, next_roll, ready, runs};
+use super::passes::{Job, next_roll, ready, runs};
 use super::sources::{RollSources, Source, roll_sources};
+use super::spread::Spread;
 use super::stretch::{self, Ended};
 use super::tally::Tally;
 use super::writer::{Results, Writer};
 use crate::admin::doc::{FailedFileDoc, RenamedDoc, RestoreDoc, SourceDoc};
 use crate::admin::operator::{Failure, Reporter};
-use crate::catalogs::CatalogError;
 use crate::disk::restore::{RestoreTarget, Restored};
 use crate::shell::Shell;
 use crate::view::ShootView;
@@ -35,7 +33,7 @@ use crate::view::ShootView;
 const GLANCE: Duration = Duration::from_millis(250);
 /// A source that failed is tried again after this long, so many times.
 const RETRY: Duration = Duration::from_secs(2);
-const RETRIES: u32 = 3;
+pub(super) const RETRIES: u32 = 3;
 
 /// A source that failed.
 #[derive(Debug)]
@@ -47,14 +45,14 @@ struct Trouble {
 
 /// Why a roll is not read now.
 #[derive(Debug)]
-struct Obstacle {
-    why: String,
+pub(super) struct Obstacle {
+    pub(super) why: String,
     /// Waiting may help.
-    hope: bool,
+    pub(super) hope: bool,
 }
 
 /// What came of an attempt to read a roll.
-enum Attempt {
+pub(super) enum Attempt {
     /// All that was asked for was read.
     Read,
     /// It broke off, and why is known now: ask again.
@@ -64,12 +62,12 @@ enum Attempt {
 
 /// One restore: its target, what it learnt about sources, and what came of it.
 pub(super) struct Work<'a> {
-    shell: &'a Arc<Shell>,
-    reporter: &'a Reporter,
+    pub(super) shell: &'a Arc<Shell>,
+    pub(super) reporter: &'a Reporter,
     target: Arc<RestoreTarget>,
     filter: Filter,
     without: Vec<Site>,
-    tally: Arc<Tally>,
+    pub(super) tally: Arc<Tally>,
     doc: RestoreDoc,
     taken: BTreeMap<String, u64>,
     troubles: BTreeMap<(VolumeId, Hash), Trouble>,
@@ -196,10 +194,10 @@ impl<'a> Work<'a> {
         let attempt = self
             .read(roll, |reader| {
                 let (runs, pieces) = runs(reader, pieces);
-                let spread = spread.insert(Arc::new(std::sync::Mutex::new(Spread::new(pieces, first))));
+                let spread = spread.insert(Arc::new(Mutex::new(Spread::new(pieces, first))));
                 let spread = Arc::clone(spread);
                 let sink: Sink = Box::new(move |offset, bytes| {
-                    let mut spread = spread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut spread = spread.lock().unwrap_or_else(PoisonError::into_inner);
                     spread.give(offset, bytes, &hand)
                 });
                 (runs, sink)
@@ -207,7 +205,7 @@ impl<'a> Work<'a> {
             .await?;
         let mut beyond = BTreeSet::new();
         if let Some(spread) = spread {
-            let spread = spread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let spread = spread.lock().unwrap_or_else(PoisonError::into_inner);
             for (piece, given) in spread.pieces.iter().zip(&spread.given) {
                 jobs[piece.job].advance(*given);
                 if matches!(attempt, Attempt::Read) && *given < piece.plain.end - piece.plain.start {
@@ -224,7 +222,7 @@ impl<'a> Work<'a> {
     }
 
     /// Reads of `roll` what `ask` wants, into the sink that it gives.
-    async fn read(
+    pub(super) async fn read(
         &mut self,
         roll: RollId,
         ask: impl FnOnce(&RollReader) -> (Vec<ReadPlan>, Sink),
@@ -353,16 +351,11 @@ impl<'a> Work<'a> {
         }
         let (volume, hash) = (source.volume, source.hash);
         // A core that is gone has no use for news.
-        drop(self.shell.core.settle(Event::ShardBad { volume, hash }).await);
+        let _ = self.shell.core.settle(Event::ShardBad { volume, hash }).await;
     }
 
     /// Takes in what the writer finished.
-    async fn take_results(
-        &mut self,
-        jobs: &mut [Job],
-        first: usize,
-        writer: &Writer,
-    ) -> Result<(), Failure> {
+    async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
         let results = writer.results().await.ok_or_else(broken_off)?;
         let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
         self.settle(jobs, ours);
@@ -397,7 +390,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn fail(&mut self, path: &str, error: impl Into<String>) {
+    pub(super) fn fail(&mut self, path: &str, error: impl Into<String>) {
         self.doc.files_failed.push(FailedFileDoc { path: path.to_owned(), error: error.into() });
     }
 
@@ -458,7 +451,7 @@ impl<'a> Work<'a> {
     }
 
     /// Waits a moment; `false` when the caller's patience is at its end.
-    async fn pause(&mut self) -> Result<bool, Failure> {
+    pub(super) async fn pause(&mut self) -> Result<bool, Failure> {
         if self.waited >= self.reporter.patience() {
             return Ok(false);
         }
@@ -469,7 +462,7 @@ impl<'a> Work<'a> {
         Ok(true)
     }
 
-    fn check_cancelled(&self) -> Result<(), Failure> {
+    pub(super) fn check_cancelled(&self) -> Result<(), Failure> {
         match self.reporter.is_cancelled() {
             true => {
                 Err(Failure::new("the restore was interrupted; the files that came back so far are whole")
@@ -478,139 +471,14 @@ impl<'a> Work<'a> {
             false => Ok(()),
         }
     }
-
-    /// The catalogs of a shoot. Those that are not here yet are waited for, and in the end read from shards; what
-    /// cannot be had either way is listed as failed.
-    async fn catalogs(
-        &mut self,
-        shoot: &ShootView,
-        folder: Option<&str>,
-    ) -> Result<Vec<(RollId, Catalog)>, Failure> {
-        let mut found = Vec::with_capacity(shoot.rolls.len());
-        let mut missing: Vec<Roll> = shoot.rolls.clone();
-        loop {
-            self.check_cancelled()?;
-            let (here, still) = self.catalogs_here(std::mem::take(&mut missing)).await?;
-            found.extend(here);
-            missing = still;
-            // Whatever can be read is worth more than what is waited for.
-            let mut unread = Vec::new();
-            for roll in missing {
-                match self.catalog_from_shards(&roll).await? {
-                    Ok(catalog) => found.push((roll.roll, catalog)),
-                    Err(obstacle) => unread.push((roll, obstacle)),
-                }
-            }
-            if let Some((_, obstacle)) = unread.first() {
-                let note = format!("waiting for the file lists of {} rolls: {}", unread.len(), obstacle.why);
-                self.tally.note(Some(note));
-            }
-            if unread.is_empty() || !self.pause().await? {
-                self.tally.note(None);
-                for (roll, obstacle) in &unread {
-                    let shown = format!("{} files of roll {}", roll.files, roll.roll.short());
-                    let shown = folder.map_or(shown.clone(), |folder| format!("{folder}/{shown}"));
-                    self.fail(&shown, format!("the list of files has not come; {}", obstacle.why));
-                }
-                return Ok(found);
-            }
-            missing = unread.into_iter().map(|(roll, _)| roll).collect();
-        }
-    }
-
-    /// The catalogs that are kept here, and the rolls whose are not.
-    async fn catalogs_here(&self, rolls: Vec<Roll>) -> Result<(Vec<(RollId, Catalog)>, Vec<Roll>), Failure> {
-        let shell = Arc::clone(self.shell);
-        blocking(move || {
-            let (mut found, mut missing) = (Vec::new(), Vec::new());
-            for roll in rolls {
-                let key = shell.reading_key.as_ref();
-                match key.map(|key| shell.catalogs.catalog(shell.library, &roll, key)) {
-                    Some(Ok(catalog)) => found.push((roll.roll, catalog)),
-                    Some(Err(error)) => {
-                        if !matches!(&error, CatalogError::Io(io) if io.kind() == std::io::ErrorKind::NotFound) {
-                            tracing::warn!(%error, "a catalog cannot be used");
-                        }
-                        missing.push(roll);
-                    }
-                    None => missing.push(roll),
-                }
-            }
-            (found, missing)
-        })
-        .await
-    }
-
-    /// A catalog read from the end of its roll.
-    async fn catalog_from_shards(&mut self, roll: &Roll) -> Result<Result<Catalog, Obstacle>, Failure> {
-        let shape = StreamShape { data_bytes: roll.data_bytes, catalog_bytes: roll.catalog_bytes };
-        for _ in 0..=RETRIES {
-            self.check_cancelled()?;
-            let plain = Arc::<std::sync::Mutex<Vec<u8>>>::default();
-            let into = Arc::clone(&plain);
-            let attempt = self.read(roll.roll, |reader| {
-                let sink: Sink = Box::new(move |_, bytes| {
-                    into.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(bytes);
-                    true
-                });
-                (vec![reader.plan_catalog()], sink)
-            });
-            if let Attempt::Not(obstacle) = attempt.await? {
-                return Ok(Err(obstacle));
-            }
-            let plain = std::mem::take(&mut *plain.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-            if let Ok(catalog) = Catalog::from_plain(&plain, shape) {
-                return Ok(Ok(catalog));
-            }
-        }
-        Ok(Err(Obstacle { why: "its shards cannot be read".into(), hope: true }))
-    }
 }
 
 /// Takes plaintext with its offset; says whether to go on.
-type Sink = Box<dyn FnMut(u64, &[u8]) -> bool + Send>;
+pub(super) type Sink = Box<dyn FnMut(u64, &[u8]) -> bool + Send>;
 
-/// Spreads a roll's plaintext to the files that it belongs to.
-struct Spread {
-    /// By where they begin.
-    pieces: Vec<Piece>,
-    /// Bytes that each piece was given.
-    given: Vec<u64>,
-    /// Pieces before this one are complete.
-    from: usize,
-    first: usize,
-}
-
-impl Spread {
-    fn new(pieces: Vec<Piece>, first: usize) -> Self {
-        Self { given: vec![0; pieces.len()], pieces, from: 0, first }
-    }
-
-    fn give(&mut self, offset: u64, bytes: &[u8], writer: &Writer) -> bool {
-        let end = offset + bytes.len() as u64;
-        for (piece, given) in self.pieces.iter().zip(&mut self.given).skip(self.from) {
-            if piece.plain.start >= end {
-                break;
-            }
-            let (start, stop) = ((piece.plain.start + *given).max(offset), piece.plain.end.min(end));
-            if start >= stop {
-                continue;
-            }
-            let cut = Bytes::copy_from_slice(&bytes[(start - offset) as usize..(stop - offset) as usize]);
-            if !writer.bytes(self.first + piece.job, cut) {
-                return false;
-            }
-            *given += stop - start;
-        }
-        let complete = |at: usize| self.given[at] == self.pieces[at].plain.end - self.pieces[at].plain.start;
-        while self.from < self.pieces.len() && complete(self.from) {
-            self.from += 1;
-        }
-        true
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| broken_off())
 }
