@@ -4,7 +4,6 @@ use safelight_core::event::Event;
 use safelight_proto::catalog::{Entry, Extent};
 use safelight_proto::limit::EXTENTS_MAX;
 
-use super::batch::Batch;
 use super::place::{Ground, NoRoom, Placement, Size, promised};
 use super::stream::{Fault, Stream, VolumeFault, Written};
 use super::survey::Source;
