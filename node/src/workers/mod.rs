@@ -8,5 +8,9 @@ pub mod errands;
 pub mod housekeeping;
 /// Which files the library holds already.
 pub mod index;
-/// Taking files in.
+/// Files taken in.
 pub mod ingest;
+/// Files brought back from shards.
+pub mod restore;
+/// Files brought back from bare shard files and the phrase.
+pub mod salvage;
