@@ -15,6 +15,8 @@ mod secrecy;
 
 mod badinput;
 
+mod places;
+
 mod damage;
 
 mod salvage;
