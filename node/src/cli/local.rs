@@ -51,8 +51,6 @@ pub struct JoinOptions {
     pub code: String,
     /// The new node.
     pub node: NewNode,
-    /// Shards come on a drive first.
-    pub seeding: bool,
 }
 
 /// What `recover` was told.
@@ -92,7 +90,8 @@ pub fn new_phrase() -> Result<PhraseText, Failure> {
 /// The phrase in a text; a failure names the word that is wrong.
 pub fn parse_phrase(text: &PhraseText) -> Result<RecoveryPhrase, Failure> {
     RecoveryPhrase::parse(text.as_str()).map_err(|error| {
-        Failure::new(format!("{error}; nothing was changed")).next("compare it with the words as they were written down")
+        Failure::new(format!("{error}; nothing was changed"))
+            .next("compare it with the words as they were written down")
     })
 }
 
@@ -112,7 +111,9 @@ pub fn init(home: PathBuf, node: NewNode, phrase: &PhraseText) -> Result<Outcome
 /// Makes this machine a node of a library. Answers with a `MemberDoc`.
 pub fn join(options: JoinOptions, reporter: &Reporter) -> Result<Outcome, Failure> {
     let plan = options.node.plan()?;
-    block_on(async { Ok(Outcome::done(entrance::join(&options.home, &plan, &options.code, reporter).await?)) })
+    block_on(async {
+        Ok(Outcome::done(entrance::join(&options.home, &plan, &options.code, reporter).await?))
+    })
 }
 
 /// Runs the node until a signal stops it. Answers with an empty object.

@@ -7,7 +7,7 @@ use safelight_proto::id::NodeId;
 use safelight_proto::record::{Admit, Body, Delegate, Founding, Hlc, Record};
 use safelight_proto::vocabulary::{Role, Site};
 
-use super::make::{NodePlan, check, make};
+use super::make::{Keys, NodePlan, check, make};
 use super::{node_id, random};
 use crate::admin::doc::MemberDoc;
 use crate::admin::operator::Failure;
@@ -20,7 +20,8 @@ pub async fn found(home: &Path, plan: &NodePlan, phrase: &RecoveryPhrase) -> Res
     let node = node_id(&secret);
     let records = studio_records(phrase, node, &plan.site);
     let reading_key = *phrase.reading_key().to_secret();
-    make(home, plan, secret, phrase.library(), Some(reading_key), &records).await?;
+    let keys = Keys { secret, library: phrase.library(), reading_key: Some(reading_key) };
+    make(home, plan, keys, &records, Vec::new()).await?;
     Ok(MemberDoc { library: phrase.library().to_string(), node: node.to_string() })
 }
 

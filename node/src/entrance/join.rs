@@ -11,7 +11,7 @@ use safelight_proto::message::{JoinReply, JoinRequest, Proof};
 use safelight_proto::record::Record;
 use safelight_proto::vocabulary::Role;
 
-use super::make::{NodePlan, check, make};
+use super::make::{Keys, NodePlan, check, make};
 use super::{node_id, random};
 use crate::admin::doc::MemberDoc;
 use crate::admin::operator::{Failure, Progress, Reporter};
@@ -35,7 +35,8 @@ pub async fn join(
     reporter: &Reporter,
 ) -> Result<MemberDoc, Failure> {
     let invite: Invite = code.parse().map_err(|error: safelight_proto::invite::InviteError| {
-        Failure::new(error.to_string()).next("ask for the whole code again; it was made by `safelight invite`")
+        Failure::new(error.to_string())
+            .next("ask for the whole code again; it was made by `safelight invite`")
     })?;
     if invite.expires <= wall_millis() {
         return Err(refused("this invite has expired; ask for a new one"));
@@ -53,12 +54,15 @@ pub async fn join(
     let manifest = checked(invite.library, &records)?;
     let role = manifest.members().get(&node_id(&secret)).map(|member| member.role);
     if role != Some(invite.role) || manifest.members().get(&invite.inviter).is_none() {
-        return Err(Failure::new("the other node let this one in, but not as the invite says; nothing was made"));
+        return Err(Failure::new(
+            "the other node let this one in, but not as the invite says; nothing was made",
+        ));
     }
     if invite.role == Role::Studio && reading_key.is_none() {
         return Err(Failure::new("the other node did not hand over the reading key; nothing was made"));
     }
-    make(home, plan, secret, invite.library, reading_key, &records).await?;
+    let keys = Keys { secret, library: invite.library, reading_key };
+    make(home, plan, keys, &records, invite.addresses.clone()).await?;
     // The home is complete; what is left of the attempt has no use, and does no harm either.
     let _ = std::fs::remove_file(home.join(KEY));
     Ok(MemberDoc { library: invite.library.to_string(), node: node_id(&secret).to_string() })
@@ -67,10 +71,13 @@ pub async fn join(
 /// The key to join with: that of an attempt with the same invite that broke off, or a new one, durably noted.
 fn joining_key(home: &Path, invite: &Invite) -> Result<[u8; 32], Failure> {
     let path: PathBuf = home.join(KEY);
-    let failed = |error: std::io::Error| Failure::new(format!("the home {} cannot be written: {error}", home.display()));
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("the home {} cannot be written: {error}", home.display()))
+    };
     let mark = blake3::derive_key("safelight joining mark v1", &invite.secret);
     if let Ok(kept) = std::fs::read(&path)
-        && let (Some(found), Some(secret)) = (kept.get(..32), kept.get(32..).and_then(|rest| rest.try_into().ok()))
+        && let (Some(found), Some(secret)) =
+            (kept.get(..32), kept.get(32..).and_then(|rest| rest.try_into().ok()))
         && found == mark
     {
         return Ok(secret);
@@ -109,8 +116,9 @@ pub(super) async fn ask_in(
         JoinReply::Welcome { records, reading_key } => {
             let parse = |bytes: &Vec<u8>| Record::parse(request.library, bytes);
             let records = records.iter().map(parse).collect::<Result<Vec<_>, _>>();
-            let records = records
-                .map_err(|error| Failure::new(format!("the other node proves nothing: {error}; nothing was made")))?;
+            let records = records.map_err(|error| {
+                Failure::new(format!("the other node proves nothing: {error}; nothing was made"))
+            })?;
             Ok((records, reading_key))
         }
     }
@@ -128,7 +136,9 @@ async fn converse(
     let peer = loop {
         match net.dial(addresses.to_vec()).await {
             Ok(peer) => break peer,
-            Err(_) if Instant::now() < deadline && !reporter.is_cancelled() => tokio::time::sleep(PAUSE).await,
+            Err(_) if Instant::now() < deadline && !reporter.is_cancelled() => {
+                tokio::time::sleep(PAUSE).await
+            }
             Err(error) => {
                 return Err(Failure::new(format!("the other node cannot be reached: {error}"))
                     .next("check that it runs and that this machine can reach its address, then try again"));
@@ -142,7 +152,8 @@ async fn converse(
     let answer = answer.map_err(|error| {
         Failure::new(format!("the other node did not answer: {error}")).next("give the same command again")
     })?;
-    JoinReply::decode(&answer).map_err(|error| Failure::new(format!("the other node answers nonsense: {error}")))
+    JoinReply::decode(&answer)
+        .map_err(|error| Failure::new(format!("the other node answers nonsense: {error}")))
 }
 
 /// The membership that records prove.
@@ -153,7 +164,9 @@ pub(super) fn checked(library: LibraryId, records: &[Record]) -> Result<Manifest
     }
     match manifest.members().reading_public() {
         Some(_) => Ok(manifest),
-        None => Err(Failure::new("the other node cannot prove that it belongs to the library; nothing was made")),
+        None => {
+            Err(Failure::new("the other node cannot prove that it belongs to the library; nothing was made"))
+        }
     }
 }
 

@@ -30,7 +30,10 @@ impl NodePlan {
     pub fn parse(name: &str, site: &Site, volumes: &[String]) -> Result<Self, Failure> {
         let name = name.trim();
         if name.is_empty() || name.len() > limit::NAME_BYTES || name.chars().any(char::is_control) {
-            return Err(Failure::usage(format!("'{name}' is no name for a node: 1 to {} bytes", limit::NAME_BYTES)));
+            return Err(Failure::usage(format!(
+                "'{name}' is no name for a node: 1 to {} bytes",
+                limit::NAME_BYTES
+            )));
         }
         let parse = |text: &String| {
             text.parse::<VolumeArg>().map_err(|error| Failure::usage(format!("--volume {text}: {error}")))
@@ -47,6 +50,16 @@ impl NodePlan {
         }
         Ok(Self { name: name.to_owned(), site: site.clone(), volumes })
     }
+}
+
+/// What a node is by its keys.
+pub(super) struct Keys {
+    /// Seed of its own key.
+    pub secret: [u8; 32],
+    /// The library it belongs to.
+    pub library: LibraryId,
+    /// The reading key, for a studio.
+    pub reading_key: Option<[u8; 32]>,
 }
 
 /// Whether a home and volumes can be made: asked before anything is written or sent.
@@ -66,15 +79,16 @@ pub fn check(home: &Path, plan: &NodePlan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the home and its volumes. The home is complete when this returns, and not before.
-pub async fn make(
+/// Makes the home and its volumes; `hints` are addresses to find other members at. The home is complete when this
+/// returns, and not before.
+pub(super) async fn make(
     home: &Path,
     plan: &NodePlan,
-    secret: [u8; 32],
-    library: LibraryId,
-    reading_key: Option<[u8; 32]>,
+    keys: Keys,
     records: &[Record],
+    hints: Vec<String>,
 ) -> Result<Home, Failure> {
+    let Keys { secret, library, reading_key } = keys;
     let made = Home::create(home).map_err(|error| explain(error, home))?;
     let mut volumes = Vec::new();
     for volume in &plan.volumes {
@@ -82,7 +96,8 @@ pub async fn make(
             .map_err(|error| Failure::new(format!("{}: {error}", volume.path.display())))?;
         volumes.push((make_volume(volume, library).await?, path));
     }
-    let identity = Identity { secret, library, reading_key, name: plan.name.clone(), site: plan.site.clone() };
+    let (name, site) = (plan.name.clone(), plan.site.clone());
+    let identity = Identity { secret, library, reading_key, name, site, hints };
     Store::create(&made.database(), &identity, records, &volumes)?;
     Ok(made)
 }
@@ -91,7 +106,8 @@ pub async fn make(
 async fn make_volume(volume: &VolumeArg, library: LibraryId) -> Result<VolumeId, Failure> {
     let spec = VolumeSpec { library, media: volume.media, capacity: volume.capacity };
     let failed = |error: StoreError| {
-        Failure::new(format!("the volume cannot be made: {error}")).next("choose another folder with --volume")
+        Failure::new(format!("the volume cannot be made: {error}"))
+            .next("choose another folder with --volume")
     };
     match FsVolume::create(&volume.path, spec).await {
         Ok(made) => {

@@ -20,7 +20,8 @@ use crate::admin::operator::Failure;
 
 fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::new(format!("this machine has no randomness: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::new(format!("this machine has no randomness: {error}")))?;
     Ok(bytes)
 }
 

@@ -10,7 +10,7 @@ use safelight_proto::message::{JoinRequest, Proof};
 
 use super::found::studio_records;
 use super::join::{ask_in, checked};
-use super::make::{NodePlan, check, make};
+use super::make::{Keys, NodePlan, check, make};
 use super::{node_id, random};
 use crate::admin::command::Selection;
 use crate::admin::doc::{NodeDoc, NodeState, RecoverDoc, RestoreDoc};
@@ -61,11 +61,12 @@ pub async fn recover(
     let (peer, proofs) = knock(secret, &peers, phrase, &plan, &records, reporter).await?;
     records.extend(proofs);
     let reading_key = *phrase.reading_key().to_secret();
-    let made = make(&home, &plan, secret, phrase.library(), Some(reading_key), &records).await?;
+    let keys = Keys { secret, library: phrase.library(), reading_key: Some(reading_key) };
+    let made = make(&home, &plan, keys, &records, peers.clone()).await?;
     let _lock = made.lock().map_err(|error| crate::cli::client::explain(error, &home))?;
     let listen = vec![([0, 0, 0, 0], 0).into()];
     let running = Running::start(&made, listen).await.map_err(|error| Failure::new(error.to_string()))?;
-    let outcome = gather_and_restore(&running.shell, peer, &peers, to.as_deref(), reporter).await;
+    let outcome = gather_and_restore(&running.shell, peer, to.as_deref(), reporter).await;
     running.stop().await;
     let (restored, complete, silent, as_of) = outcome?;
     let (library, node) = (phrase.library().to_string(), me.to_string());
@@ -112,12 +113,9 @@ type Gathered = (RestoreDoc, bool, Vec<NodeDoc>, Option<String>);
 async fn gather_and_restore(
     shell: &Arc<Shell>,
     peer: NodeId,
-    peers: &[String],
     to: Option<&Path>,
     reporter: &Reporter,
 ) -> Result<Gathered, Failure> {
-    let addresses = peers.iter().filter_map(|text| text.parse::<Address>().ok());
-    shell.net.keep(peer, addresses.filter(|address| address.node() == peer).collect());
     hear(shell, peer, reporter).await?;
     let silent = silent(shell).await?;
     let as_of = shell
@@ -181,11 +179,7 @@ async fn hear(shell: &Arc<Shell>, peer: NodeId, reporter: &Reporter) -> Result<(
 async fn silent(shell: &Arc<Shell>) -> Result<Vec<NodeDoc>, Failure> {
     let deadline = Instant::now() + GATHER;
     loop {
-        let local = Local {
-            addresses: Vec::new(),
-            volumes: Default::default(),
-            sent: Default::default(),
-        };
+        let local = Local { addresses: Vec::new(), volumes: Default::default(), sent: Default::default() };
         let away: Vec<NodeDoc> = shell
             .core
             .ask(move |node| {
