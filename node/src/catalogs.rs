@@ -82,7 +82,12 @@ impl Catalogs {
     }
 
     /// The opened catalog of `roll`.
-    pub fn catalog(&self, library: LibraryId, roll: &Roll, key: &ReadingKey) -> Result<Catalog, CatalogError> {
+    pub fn catalog(
+        &self,
+        library: LibraryId,
+        roll: &Roll,
+        key: &ReadingKey,
+    ) -> Result<Catalog, CatalogError> {
         let blob = self.read(&roll.catalog_hash)?;
         let shape = StreamShape { data_bytes: roll.data_bytes, catalog_bytes: roll.catalog_bytes };
         let opened = WrappedKey(roll.wrapped_key)

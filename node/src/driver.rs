@@ -28,6 +28,7 @@ type Question = Box<dyn FnOnce(&Node) + Send>;
 enum Message {
     Event(Box<Event>, Option<oneshot::Sender<()>>),
     Question(Question),
+    Stop,
 }
 
 /// Performs effects. Called on the core's thread: it hands work over and returns.
@@ -36,7 +37,7 @@ pub trait Perform: Send {
     fn perform(&mut self, effect: Effect);
 }
 
-/// The way to the core, for everyone else. Cheap to clone; the core ends when the last one is gone.
+/// The way to the core, for everyone else. Cheap to clone.
 #[derive(Clone)]
 pub struct Core(mpsc::Sender<Message>);
 
@@ -64,6 +65,12 @@ impl Core {
         self.0.send(Message::Question(question)).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
     }
+
+    /// Ends the core, after all it was told before.
+    pub async fn stop(&self) {
+        // A core that is gone has stopped.
+        drop(self.0.send(Message::Stop).await);
+    }
 }
 
 /// The receiving end, before the thread runs.
@@ -75,7 +82,7 @@ pub fn channel() -> (Core, Inbox) {
     (Core(sender), Inbox(receiver))
 }
 
-/// Owns the core and runs until every [`Core`] is gone, or the database fails.
+/// Owns the core and runs until it is stopped, or the database fails.
 pub struct Driver<P> {
     node: Node,
     store: Arc<Store>,
@@ -95,14 +102,15 @@ impl<P: Perform> Driver<P> {
         loop {
             let Some(message) = waiting.take().or_else(|| inbox.0.blocking_recv()) else { return Ok(()) };
             match message {
+                Message::Stop => return Ok(()),
                 Message::Question(question) => question(&self.node),
                 Message::Event(event, done) => {
                     let mut batch = vec![(event, done)];
                     while batch.len() < TOGETHER {
                         match inbox.0.try_recv() {
                             Ok(Message::Event(event, done)) => batch.push((event, done)),
-                            Ok(question) => {
-                                waiting = Some(question);
+                            Ok(other) => {
+                                waiting = Some(other);
                                 break;
                             }
                             Err(_) => break,

@@ -7,12 +7,20 @@ mod cli;
 mod demo;
 mod disk;
 mod driver;
+mod effect;
 mod home;
+mod meter;
 mod net;
+mod operator;
+mod pace;
+mod settings;
 mod shell;
+mod startup;
 mod store;
 mod telemetry;
+mod view;
 mod volumes;
+mod workers;
 
 fn main() -> std::process::ExitCode {
     cli::run(std::env::args_os().collect())

@@ -9,8 +9,11 @@ use safelight_proto::vocabulary::Site;
 
 use crate::catalogs::Catalogs;
 use crate::driver::Core;
+use crate::meter::Meter;
 use crate::net::NetHandle;
+use crate::pace::Pace;
 use crate::store::Store;
+use crate::view::Names;
 use crate::volumes::Volumes;
 
 /// See the module's documentation.
@@ -33,4 +36,10 @@ pub struct Shell {
     pub volumes: Volumes,
     /// Every roll's catalog.
     pub catalogs: Catalogs,
+    /// Names of shoots, opened once.
+    pub names: Names,
+    /// What went to whom.
+    pub meter: Meter,
+    /// How fast shards may go.
+    pub pace: Pace,
 }

@@ -9,7 +9,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 
 use crate::id::{Hash, RollId, ShootId};
 use crate::limit::{
-    CATALOG_BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, EXTENTS_MAX, PART_BYTES_MAX, PATH_MAX, SHOOT_NAME_MAX,
+    CATALOG_BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, EXTENTS_MAX, PART_BYTES_MAX, PATH_MAX, SEGMENT,
+    SHOOT_NAME_MAX,
 };
 use crate::schema;
 use crate::shard::{StreamShape, padded};
@@ -63,6 +64,8 @@ pub struct Entry {
     pub bytes: u64,
     /// BLAKE3 of the file.
     pub hash: Hash,
+    /// By which an ingest finds out cheaply that it may be known: [`Entry::head_of`].
+    pub head: [u8; 16],
     /// Time of last change in nanoseconds since 1970 (UTC), where known.
     pub modified_ns: Option<i64>,
     /// Where the bytes lie, in order. Empty for an empty file.
@@ -161,6 +164,12 @@ impl Catalog {
 }
 
 impl Entry {
+    /// The first half of the BLAKE3 of a file's first MiB, or of all of it where it is shorter.
+    pub fn head_of(first: &[u8]) -> [u8; 16] {
+        let hash = Hash::of(&first[..first.len().min(SEGMENT)]);
+        std::array::from_fn(|at| hash.0[at])
+    }
+
     /// Whether the extents lie within their rolls and come to the file's length.
     fn extents_add_up(&self, data_bytes: u64) -> bool {
         let mut total = 0u64;
@@ -187,6 +196,7 @@ impl Entry {
             raw_path: self.raw_path.clone().unwrap_or_default(),
             bytes: self.bytes,
             hash: self.hash.as_bytes().to_vec(),
+            head: self.head.to_vec(),
             modified_ns: self.modified_ns,
             extents: extents.collect(),
         }
@@ -205,6 +215,7 @@ impl Entry {
             raw_path: Some(message.raw_path).filter(|raw| !raw.is_empty()),
             bytes: message.bytes,
             hash: Hash::from_slice(&message.hash).map_err(malformed)?,
+            head: message.head.try_into().map_err(|_| malformed("a head that has not 16 bytes"))?,
             modified_ns: message.modified_ns,
             extents: message.extents.into_iter().map(extent).collect::<Result<_, CatalogError>>()?,
         })
@@ -229,7 +240,8 @@ mod tests {
 
     fn entry(bytes: u64, extents: Vec<Extent>) -> Entry {
         let hash = Hash([7; 32]);
-        Entry { path: "DCIM/é 1.NEF".into(), raw_path: None, bytes, hash, modified_ns: Some(-5), extents }
+        let path = "DCIM/é 1.NEF".into();
+        Entry { path, raw_path: None, bytes, hash, head: [9; 16], modified_ns: Some(-5), extents }
     }
 
     fn catalog(entries: Vec<Entry>) -> Catalog {

@@ -185,7 +185,7 @@ pub struct ShardRequest {
 pub type ShardReply = std::result::Result<u64, String>;
 
 /// Most ranges in one [`ShardRequest`]: a shard so full of holes is asked for whole.
-pub const SHARD_RANGES: usize = 1024;
+pub const SHARD_RANGES: usize = 4096;
 
 impl ShardRequest {
     /// Its bytes.

@@ -192,6 +192,11 @@ impl FsVolume {
         &self.0.dir
     }
 
+    /// Whether it holds a shard.
+    pub fn holds(&self, hash: &Hash) -> bool {
+        self.0.state().held.contains_key(hash)
+    }
+
     /// Whether the volume is still where it was. Cheap; asked again whenever a file is unexpectedly gone.
     pub fn check(&self) -> Result<()> {
         self.0.check()

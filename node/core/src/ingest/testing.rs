@@ -80,6 +80,7 @@ pub(crate) fn make(files: Vec<Vec<u8>>, k: u8, n: u8, unit: u32) -> Made {
             raw_path: None,
             bytes: file.len() as u64,
             hash: Hash::of(file),
+            head: Entry::head_of(file),
             modified_ns: None,
             extents: if file.is_empty() { vec![] } else { vec![extent] },
         });

@@ -1,6 +1,6 @@
 //! Keeping manifests equal: reconciliation with each connected member, on meeting and every so often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use safelight_proto::id::{NodeId, RecordId};
 use safelight_proto::limit;
@@ -24,6 +24,8 @@ const COURTESY: u64 = 1_500;
 pub(super) struct Exchange {
     peers: BTreeMap<NodeId, Peer>,
     questions: u64,
+    /// Peers whose whole set was taken in at least once since this node started.
+    agreed: BTreeSet<NodeId>,
     /// Of the manifest as it was; taken anew when it has changed.
     snapshot: Option<(u64, Snapshot)>,
 }
@@ -54,6 +56,11 @@ impl Exchange {
 }
 
 impl Node {
+    /// Whether everything that `peer` knew at some moment since the start has been taken in here.
+    pub fn has_heard(&self, peer: &NodeId) -> bool {
+        self.exchange.agreed.contains(peer)
+    }
+
     /// Begins the sessions that are due.
     pub(super) fn exchange(&mut self, now: Now, step: &mut Step) {
         let due: Vec<NodeId> = self
@@ -168,6 +175,7 @@ impl Node {
 
     fn fetch(&mut self, from: NodeId, need: Vec<RecordId>, step: &mut Step) -> Option<u64> {
         if need.is_empty() {
+            self.exchange.agreed.insert(from);
             return Some(PERIOD / 2 + self.below(PERIOD));
         }
         let asked = need[..need.len().min(limit::FETCH_IDS)].to_vec();

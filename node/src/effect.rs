@@ -1,0 +1,130 @@
+//! Performs what the core asks for: every effect becomes a task of its own, or an answer to someone who waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use safelight_core::event::{Effect, Judgement, Token};
+use safelight_proto::id::NodeId;
+use tokio::runtime::Handle;
+
+use crate::driver::Perform;
+use crate::net::{Address, ReplyHandle, Verdict, VerdictHandle};
+use crate::shell::Shell;
+use crate::workers::{carry, errands};
+
+/// Someone who waits for the core.
+pub enum Waiting {
+    /// A member or stranger, for an answer.
+    Reply(NodeId, ReplyHandle),
+    /// The network, for a judgement of a gossip message.
+    Verdict(VerdictHandle),
+}
+
+/// Who waits, by token.
+#[derive(Default)]
+pub struct Tokens(Mutex<(u64, BTreeMap<Token, Waiting>)>);
+
+impl Tokens {
+    /// A token for someone who waits. The core answers every token, so none is left behind.
+    pub fn issue(&self, waiting: Waiting) -> Token {
+        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.0 += 1;
+        let token = Token(tokens.0);
+        tokens.1.insert(token, waiting);
+        token
+    }
+
+    fn take(&self, token: Token) -> Option<Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&token)
+    }
+}
+
+/// The core's hands.
+pub struct Hands {
+    shell: Arc<Shell>,
+    tokens: Arc<Tokens>,
+    runtime: Handle,
+    kept: BTreeMap<NodeId, Vec<String>>,
+}
+
+impl Hands {
+    /// Hands that work on `runtime`.
+    pub fn new(shell: Arc<Shell>, tokens: Arc<Tokens>, runtime: Handle) -> Self {
+        Self { shell, tokens, runtime, kept: BTreeMap::new() }
+    }
+
+    fn reply(&self, token: Token, bytes: Vec<u8>) {
+        if let Some(Waiting::Reply(_, reply)) = self.tokens.take(token) {
+            reply.send(Bytes::from(bytes));
+        }
+    }
+
+    /// Opens the gate to all members and keeps in touch with them; new addresses replace old ones.
+    fn gate(&mut self, members: BTreeMap<NodeId, Vec<String>>) {
+        let net = &self.shell.net;
+        net.set_members(members.keys().copied().collect::<BTreeSet<_>>());
+        for node in self.kept.keys().filter(|node| !members.contains_key(*node)) {
+            net.forget(*node);
+        }
+        for (node, addresses) in &members {
+            if self.kept.get(node) != Some(addresses) {
+                // What a node says of its addresses is its own affair; what cannot be dialled is left out.
+                let dial = addresses.iter().filter_map(|text| text.parse::<Address>().ok());
+                net.keep(*node, dial.filter(|address| address.node() == *node).collect());
+            }
+        }
+        self.kept = members;
+    }
+}
+
+impl Perform for Hands {
+    fn perform(&mut self, effect: Effect) {
+        let shell = Arc::clone(&self.shell);
+        match effect {
+            Effect::Reply(token, response) => self.reply(token, response.encode()),
+            Effect::Welcome(token, reply) => self.reply(token, reply.encode()),
+            Effect::Drop(token, reason) => {
+                if let Some(Waiting::Reply(from, _)) = self.tokens.take(token) {
+                    shell.net.disconnect(from, reason);
+                }
+            }
+            Effect::Judge(token, judgement) => {
+                if let Some(Waiting::Verdict(handle)) = self.tokens.take(token) {
+                    handle.give(match judgement {
+                        Judgement::Accept => Verdict::Accept,
+                        Judgement::Ignore => Verdict::Ignore,
+                        Judgement::Reject => Verdict::Reject,
+                    });
+                }
+            }
+            Effect::Gate(members) => self.gate(members),
+            Effect::Ask(to, question, request) => {
+                self.runtime.spawn(errands::ask(shell, to, question, request));
+            }
+            Effect::Push(to, ids) => drop(self.runtime.spawn(errands::push(shell, to, ids))),
+            Effect::Publish(bytes) => {
+                // Nobody listening is no fault: reconciliation brings it to them.
+                self.runtime.spawn(async move { drop(shell.net.publish(Bytes::from(bytes)).await) });
+            }
+            Effect::Pull { want, hash, bytes, from } => {
+                self.runtime.spawn(carry::pull(shell, want, hash, bytes, from));
+            }
+            Effect::Audit { of, roll, volume, hash, bytes, groups } => {
+                self.runtime.spawn(errands::audit(shell, of, roll, volume, hash, bytes, groups));
+            }
+            Effect::FetchCatalog { hash, from } => {
+                self.runtime.spawn(errands::fetch_catalog(shell, hash, from));
+            }
+            Effect::Unlink(volume, hash) => {
+                self.runtime.spawn(async move {
+                    if let Some(open) = shell.volumes.get(&volume)
+                        && let Err(error) = open.remove(hash).await
+                    {
+                        tracing::warn!(%hash, "a shard that is no longer needed could not be removed: {error}");
+                    }
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Performs the commands that people give a running node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use safelight_core::event::{Event, InviteState};
+use safelight_core::place::{LossRates, Planner, VolumeView};
+use safelight_core::seal::RecoveryPhrase;
+use safelight_proto::id::{Hash, NodeId, Prefix, VolumeId};
+use safelight_proto::invite::Invite;
+use safelight_proto::limit;
+use safelight_proto::record::{Body, Lost, RuleInfo};
+use safelight_proto::vocabulary::{Media, Role, Rule, Site};
+
+use crate::admin::command::{Casualty, Command, PhraseText};
+use crate::admin::doc;
+use crate::admin::operator::{Failure, Operator, Outcome, Reporter};
+use crate::driver::{Stopped, wall_millis};
+use crate::settings;
+use crate::shell::Shell;
+use crate::view::{self, ShootView, find_shoot, library::Local};
+use crate::workers::{ingest, restore};
+
+/// A roll of this size is planned to show what a rule comes to.
+const EXAMPLE_ROLL: u64 = 1_000_000_000;
+
+/// See the module's documentation.
+pub struct NodeOperator(pub Arc<Shell>);
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        Failure::new(stopped.to_string()).next("photos already stored stay stored; start the node again")
+    }
+}
+
+impl Operator for NodeOperator {
+    fn perform(&self, command: Command, reporter: Reporter) -> BoxFuture<'_, Result<Outcome, Failure>> {
+        Box::pin(async move { perform(&self.0, command, &reporter).await })
+    }
+}
+
+async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> Result<Outcome, Failure> {
+    match command {
+        Command::Ingest { paths, shoot, wait } => {
+            let paths = paths.iter().map(|path| path.as_path().to_owned()).collect();
+            ingest::ingest(shell, ingest::Ingest { paths, shoot, wait }, reporter).await
+        }
+        Command::Restore { what, to, include, exclude, without } => {
+            let without = sites(&without)?;
+            let to = to.as_path().to_owned();
+            restore::restore(shell, restore::Restore { what, to, include, exclude, without }, reporter).await
+        }
+        Command::Status { shoot } => status(shell, shoot).await,
+        Command::Shoots => {
+            let document = look(shell, |shoots| Ok(shoots.to_vec())).await?;
+            Ok(Outcome::done(doc::ShootsDoc { shoots: document.shoots }))
+        }
+        Command::Files { shoot } => files(shell, shoot).await,
+        Command::Nodes => Ok(Outcome::done(doc::NodesDoc { nodes: look(shell, none).await?.nodes })),
+        Command::Volumes => Ok(Outcome::done(doc::VolumesDoc { volumes: look(shell, none).await?.volumes })),
+        Command::Invite { role, expires_seconds, phrase } => invite(shell, role, expires_seconds, phrase).await,
+        Command::Lost { what } => lost(shell, what).await,
+        Command::RuleShow { shoot } => show_rule(shell, shoot).await,
+        Command::RuleSet { rule, spend_percent, shoot } => {
+            set_rule(shell, Rule { spend: spend_percent, ..rule }, shoot).await
+        }
+        Command::ConfigGet { key } => settings::get(&shell.store, key.as_deref()),
+        Command::ConfigSet { key, value } => settings::set(shell, &key, &value),
+    }
+}
+
+fn sites(names: &[String]) -> Result<Vec<Site>, Failure> {
+    let site = |name: &String| Site::new(name).ok_or_else(|| Failure::usage(format!("'{name}' is no site")));
+    names.iter().map(site).collect()
+}
+
+fn local(shell: &Shell) -> Local {
+    Local {
+        addresses: shell.net.addresses().iter().map(ToString::to_string).collect(),
+        volumes: shell.volumes.all(),
+        sent: shell.meter.read(),
+    }
+}
+
+fn none(_: &[ShootView]) -> Result<Vec<ShootView>, Failure> {
+    Ok(Vec::new())
+}
+
+/// The library as it stands, with the shoots that `choose` picks.
+async fn look(
+    shell: &Arc<Shell>,
+    choose: impl Fn(&[ShootView]) -> Result<Vec<ShootView>, Failure> + Send + 'static,
+) -> Result<doc::StatusDoc, Failure> {
+    let worker = Arc::clone(shell);
+    let local = local(shell);
+    shell
+        .core
+        .ask(move |node| {
+            view::library::status(node, &worker.names, worker.reading_key.as_ref(), &local, choose)
+        })
+        .await?
+}
+
+async fn status(shell: &Arc<Shell>, shoot: Option<String>) -> Result<Outcome, Failure> {
+    let document = look(shell, move |shoots| match &shoot {
+        Some(text) => Ok(vec![find_shoot(shoots, text)?]),
+        None => Ok(shoots.to_vec()),
+    })
+    .await?;
+    let safe = document.verdict == doc::Verdict::Safe;
+    Ok(if safe { Outcome::done(document) } else { Outcome::attention(document) })
+}
+
+/// The shoot that `text` names.
+async fn shoot_of(shell: &Arc<Shell>, text: String) -> Result<ShootView, Failure> {
+    let worker = Arc::clone(shell);
+    shell
+        .core
+        .ask(move |node| {
+            find_shoot(&view::shoots(node, &worker.names, worker.reading_key.as_ref()), &text)
+        })
+        .await?
+}
+
+async fn files(shell: &Arc<Shell>, shoot: String) -> Result<Outcome, Failure> {
+    if shell.reading_key.is_none() {
+        return Err(Failure::new("this node is a vault: it keeps the library and cannot read it")
+            .next("ask a studio node for the files of a shoot"));
+    }
+    let shoot = shoot_of(shell, shoot).await?;
+    let worker = Arc::clone(shell);
+    let listed = tokio::task::spawn_blocking(move || {
+        let mut files = Vec::new();
+        for roll in &shoot.rolls {
+            let Some(key) = &worker.reading_key else { break };
+            let catalog = worker.catalogs.catalog(worker.library, roll, key).map_err(|error| {
+                Failure::new(format!("the list of files is not complete here yet: {error}"))
+                    .next("wait until the other nodes are within reach, then ask again")
+            })?;
+            files.extend(catalog.entries.into_iter().map(|entry| doc::FileDoc {
+                path: entry.path,
+                bytes: entry.bytes,
+                hash: entry.hash.to_string(),
+            }));
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok::<_, Failure>(files)
+    });
+    let files = listed.await.map_err(|error| Failure::new(format!("listing files failed: {error}")))??;
+    Ok(Outcome::done(doc::FilesDoc { files }))
+}
+
+async fn invite(
+    shell: &Arc<Shell>,
+    role: Role,
+    expires_seconds: u64,
+    phrase: Option<PhraseText>,
+) -> Result<Outcome, Failure> {
+    let authority = match (role, phrase) {
+        (Role::Vault, _) => None,
+        (Role::Studio, None) => {
+            return Err(Failure::usage("a studio can read everything, so its invite needs the recovery phrase")
+                .next("safelight invite --role studio --phrase-file FILE"));
+        }
+        (Role::Studio, Some(text)) => Some(Box::new(phrase_of(&text, shell)?.authority())),
+    };
+    if role == Role::Studio && shell.reading_key.is_none() {
+        return Err(Failure::new("this node is a vault: it has no reading key to hand to a studio")
+            .next("invite the studio from a studio node"));
+    }
+    if !shell.core.ask(move |node| node.may_invite(role)).await? {
+        return Err(Failure::new("this node may not let others in").next("invite from a studio node"));
+    }
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| Failure::new(format!("no randomness: {error}")))?;
+    let life = (expires_seconds.saturating_mul(1000)).min(limit::INVITE_MILLIS);
+    let expires = wall_millis() + life;
+    let state = InviteState { role, expires, used_by: None, authority };
+    shell.core.settle(Event::Invite(Hash::of(&secret), state)).await?;
+    let addresses = shell.net.addresses().iter().map(ToString::to_string).collect();
+    let code = Invite { library: shell.library, inviter: shell.me, addresses, secret, role, expires };
+    let expires = std::time::UNIX_EPOCH + Duration::from_millis(expires);
+    Ok(Outcome::done(doc::InviteDoc {
+        code: code.to_string(),
+        role: role.to_string(),
+        expires: humantime::format_rfc3339_seconds(expires).to_string(),
+    }))
+}
+
+fn phrase_of(text: &PhraseText, shell: &Shell) -> Result<RecoveryPhrase, Failure> {
+    let phrase = crate::cli::local::parse_phrase(text)?;
+    if phrase.library() == shell.library {
+        Ok(phrase)
+    } else {
+        Err(Failure::new("this recovery phrase belongs to another library"))
+    }
+}
+
+async fn lost(shell: &Arc<Shell>, what: Casualty) -> Result<Outcome, Failure> {
+    studio_only(shell, "declare a node lost")?;
+    let me = shell.me;
+    let found = shell.core.ask(move |node| casualties(node, &what)).await??;
+    for id in &found {
+        if *id == me {
+            return Err(Failure::new("this is the node you are asking; it is not lost"));
+        }
+    }
+    let nodes = look(shell, none).await?.nodes;
+    let online = nodes.iter().find(|n| n.state == doc::NodeState::Online && found.iter().any(|id| id.to_string() == n.id));
+    if let Some(online) = online {
+        return Err(Failure::new(format!("{} is online, so it is not lost", online.name))
+            .next("switch it off first if it is to be given up"));
+    }
+    let bodies = found.iter().map(|node| Body::Lost(Lost { node: *node, lost: true })).collect();
+    shell.core.settle(Event::Say(bodies)).await?;
+    let after = look(shell, |shoots| Ok(shoots.to_vec())).await?;
+    let lost = after.nodes.into_iter().filter(|n| found.iter().any(|id| id.to_string() == n.id)).collect();
+    Ok(Outcome::done(doc::LostDoc { lost, verdict: after.verdict }))
+}
+
+fn studio_only(shell: &Shell, what: &str) -> Result<(), Failure> {
+    match shell.reading_key {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(format!("a vault may not {what}")).next("do it on a studio node")),
+    }
+}
+
+/// The nodes that a person means: by name, by the first digits of an id, or all of a site.
+fn casualties(node: &safelight_core::node::Node, what: &Casualty) -> Result<Vec<NodeId>, Failure> {
+    let manifest = node.manifest();
+    let named = |id: &NodeId, text: &str| {
+        manifest.node(id).is_some_and(|info| view::normal_name(&info.name) == view::normal_name(text))
+    };
+    let members = || manifest.members().iter();
+    match what {
+        Casualty::Site(name) => {
+            let site = Site::new(name);
+            let found: Vec<NodeId> =
+                members().filter(|(_, m)| Some(&m.site) == site.as_ref()).map(|(id, _)| *id).collect();
+            if found.is_empty() { Err(unknown("site", name)) } else { Ok(found) }
+        }
+        Casualty::Node(text) => {
+            let by_name: Vec<NodeId> = members().map(|(id, _)| *id).filter(|id| named(id, text)).collect();
+            let prefix = Prefix::parse(text);
+            let by_id = || members().map(|(id, _)| *id).filter(|id| prefix.as_ref().is_some_and(|p| p.matches(id)));
+            let found = if by_name.is_empty() { by_id().collect() } else { by_name };
+            match found.as_slice() {
+                [] => Err(unknown("node", text)),
+                [one] => Ok(vec![*one]),
+                _ => Err(Failure::new(format!("'{text}' fits several nodes; give more digits of the id"))
+                    .next("safelight nodes")),
+            }
+        }
+    }
+}
+
+fn unknown(kind: &str, text: &str) -> Failure {
+    Failure::new(format!("there is no {kind} '{text}'")).next("safelight nodes")
+}
+
+async fn show_rule(shell: &Arc<Shell>, shoot: Option<String>) -> Result<Outcome, Failure> {
+    let (rule, name) = match shoot {
+        Some(text) => {
+            let found = shoot_of(shell, text).await?;
+            (found.rule, found.name)
+        }
+        None => (shell.core.ask(|node| node.manifest().rule(None)).await?, None),
+    };
+    let here = shell.site.clone();
+    let (loss, advice) = shell
+        .core
+        .ask(move |node| {
+            let topology = view::topology(node);
+            let rates = LossRates::default();
+            let plan = |topology| Planner::new(topology, rule, &rates, Some(&here)).plan(EXAMPLE_ROLL).ok();
+            let now = plan(&topology);
+            let more = plan(&topology.with_volume(another_site(&topology)));
+            let advice = match (&now, &more) {
+                (Some(now), Some(more)) if more.yearly_loss < now.yearly_loss * 0.9 => Some(format!(
+                    "One more site with a volume would bring that to about 1 in {:.0} a year.",
+                    1.0 / more.yearly_loss.max(1e-12)
+                )),
+                _ => None,
+            };
+            (now.map(|plan| plan.yearly_loss), advice)
+        })
+        .await?;
+    Ok(Outcome::done(doc::RuleDoc {
+        rule: rule.to_string(),
+        spend_percent: rule.spend,
+        shoot: name,
+        yearly_loss: loss,
+        advice,
+    }))
+}
+
+/// A volume at a site that is not there yet, for what-if questions.
+fn another_site(topology: &safelight_core::place::Topology) -> VolumeView {
+    let mut name = String::from("another site");
+    while topology.volumes().iter().any(|volume| Site::new(&name).as_ref() == Some(&volume.site)) {
+        name.push('\'');
+    }
+    VolumeView {
+        id: VolumeId([0xff; 16]),
+        name: name.clone(),
+        node: NodeId([0xff; 32]),
+        role: Role::Vault,
+        site: Site::new(&name).unwrap_or_else(|| topology.volumes()[0].site.clone()),
+        media: Media::Nas,
+        free: u64::MAX / 4,
+        used: 0,
+        domain: None,
+        host: None,
+        trust_declared: true,
+    }
+}
+
+async fn set_rule(shell: &Arc<Shell>, rule: Rule, shoot: Option<String>) -> Result<Outcome, Failure> {
+    studio_only(shell, "change the rule")?;
+    let ids: Vec<_> = match shoot.clone() {
+        Some(text) => shoot_of(shell, text).await?.ids.into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let bodies = ids.into_iter().map(|shoot| Body::Rule(RuleInfo { shoot, rule })).collect();
+    shell.core.settle(Event::Say(bodies)).await?;
+    show_rule(shell, shoot).await
+}

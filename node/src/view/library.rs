@@ -1,0 +1,150 @@
+//! The documents of `status`, `nodes` and `volumes`.
+
+use std::collections::BTreeMap;
+
+use safelight_core::node::Node;
+use safelight_core::place::{Collision, Topology};
+use safelight_core::seal::ReadingKey;
+use safelight_proto::id::{NodeId, VolumeId};
+
+use super::{Names, ShootView, counts, shoots, topology};
+use crate::admin::doc;
+use crate::volumes::State;
+
+/// What only the shell knows about this node.
+pub struct Local {
+    /// Its addresses, as it announces them.
+    pub addresses: Vec<String>,
+    /// Its volumes.
+    pub volumes: BTreeMap<VolumeId, (std::path::PathBuf, State)>,
+    /// Bytes sent to each peer of what it waits for, and how fast, bytes a second.
+    pub sent: BTreeMap<NodeId, (u64, f64)>,
+}
+
+/// `status`, of all shoots or of one.
+pub fn status(
+    node: &Node,
+    names: &Names,
+    key: Option<&ReadingKey>,
+    local: &Local,
+    only: impl Fn(&[ShootView]) -> Result<Vec<ShootView>, crate::admin::operator::Failure>,
+) -> Result<doc::StatusDoc, crate::admin::operator::Failure> {
+    let topology = topology(node);
+    let all = shoots(node, names, key);
+    let chosen = only(&all)?;
+    let documents: Vec<doc::ShootDoc> = chosen.iter().map(|shoot| shoot.document(node, &topology)).collect();
+    let verdict = documents.iter().map(|shoot| shoot.verdict).max().unwrap_or(doc::Verdict::Safe);
+    let rolls = chosen.iter().flat_map(|shoot| shoot.rolls.iter().map(|roll| roll.roll));
+    Ok(doc::StatusDoc {
+        library: node.manifest().library().to_string(),
+        rule: node.manifest().rule(None).to_string(),
+        verdict,
+        transfers: transfers(&super::pending(node, rolls), local, node.id()),
+        shoots: documents,
+        nodes: nodes(node, local),
+        volumes: volumes(node, local),
+        warnings: warnings(node, &topology),
+        trust_declared: topology.volumes().iter().any(|volume| volume.trust_declared),
+    })
+}
+
+fn transfers(pending: &BTreeMap<NodeId, u64>, local: &Local, me: NodeId) -> Vec<doc::TransferDoc> {
+    pending
+        .iter()
+        .filter(|(peer, _)| **peer != me)
+        .map(|(peer, bytes)| {
+            let (sent, rate) = local.sent.get(peer).copied().unwrap_or_default();
+            doc::TransferDoc {
+                peer: peer.to_string(),
+                bytes_done: sent,
+                bytes_total: sent + bytes,
+                eta_seconds: (rate > 0.0).then(|| (*bytes as f64 / rate).ceil() as u64),
+            }
+        })
+        .collect()
+}
+
+fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
+    let name = |id: &VolumeId| topology.volume(*id).map_or_else(|| id.short(), |volume| volume.name.clone());
+    let mut warnings: Vec<String> = topology
+        .collisions()
+        .into_iter()
+        .map(|collision| match collision {
+            Collision::Drive(volumes) => {
+                let names: Vec<String> = volumes.iter().map(name).collect();
+                format!("{} are on one drive and count as one volume", names.join(" and "))
+            }
+            Collision::Host(sites) => {
+                let names: Vec<&str> = sites.iter().map(|site| site.name()).collect();
+                format!("{} are on one machine and count as one site", names.join(" and "))
+            }
+        })
+        .collect();
+    if node.missing_catalogs() > 0 {
+        warnings.push(format!("{} catalogs are still on their way here", node.missing_catalogs()));
+    }
+    warnings
+}
+
+/// `nodes`.
+pub fn nodes(node: &Node, local: &Local) -> Vec<doc::NodeDoc> {
+    let manifest = node.manifest();
+    manifest
+        .members()
+        .iter()
+        .map(|(id, member)| {
+            let info = manifest.node(id);
+            let own = *id == node.id();
+            doc::NodeDoc {
+                id: id.to_string(),
+                name: info.map_or_else(|| id.short(), |info| info.name.clone()),
+                site: member.site.name().to_owned(),
+                role: member.role.to_string(),
+                state: node_state(node, id),
+                addresses: match info {
+                    _ if own => local.addresses.clone(),
+                    Some(info) => info.addresses.clone(),
+                    None => Vec::new(),
+                },
+            }
+        })
+        .collect()
+}
+
+fn node_state(node: &Node, id: &NodeId) -> doc::NodeState {
+    if node.manifest().is_lost(id) {
+        doc::NodeState::Lost
+    } else if *id == node.id() || node.connected().contains(id) {
+        doc::NodeState::Online
+    } else {
+        doc::NodeState::Away
+    }
+}
+
+/// `volumes`.
+pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
+    let manifest = node.manifest();
+    manifest
+        .volumes()
+        .into_iter()
+        .map(|(id, (host, info))| {
+            let here = local.volumes.get(&id).filter(|_| host == node.id());
+            let unavailable = matches!(here, Some((_, State::Unavailable(_))));
+            doc::VolumeDoc {
+                id: id.to_string(),
+                node: host.to_string(),
+                site: manifest.site_of(info, &host).map(|site| site.name().to_owned()).unwrap_or_default(),
+                media: info.media.to_string(),
+                capacity_bytes: info.capacity,
+                used_bytes: info.capacity.saturating_sub(info.free),
+                state: match () {
+                    () if !counts(node, &host) => doc::VolumeState::Lost,
+                    () if unavailable => doc::VolumeState::Unavailable,
+                    () if info.free == 0 => doc::VolumeState::Full,
+                    () => doc::VolumeState::Ok,
+                },
+                path: here.map(|(path, _)| path.display().to_string()),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! Shoots, each with its rolls and its verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use safelight_core::node::Node;
+use safelight_core::place::{Judgement, LossRates, Topology, Verdict, judge};
+use safelight_core::seal::ReadingKey;
+use safelight_proto::id::{Prefix, RollId, ShootId};
+use safelight_proto::record::Roll;
+use safelight_proto::vocabulary::Rule;
+
+use super::{Names, normal_name, pending, rolls_with_references};
+use crate::admin::doc;
+use crate::admin::operator::Failure;
+
+/// A shoot: all that was ingested under one name. Two nodes that met the name apart gave it two ids; it is one shoot.
+#[derive(Debug, Clone)]
+pub struct ShootView {
+    /// Its name, where this node can read it.
+    pub name: Option<String>,
+    /// Its ids.
+    pub ids: BTreeSet<ShootId>,
+    /// Its rolls, oldest first.
+    pub rolls: Vec<Roll>,
+    /// The rule that holds for it.
+    pub rule: Rule,
+}
+
+/// All shoots, by name; on a node that cannot read, by id.
+pub fn shoots(node: &Node, names: &Names, key: Option<&ReadingKey>) -> Vec<ShootView> {
+    let manifest = node.manifest();
+    let mut by_id: BTreeMap<ShootId, (Option<String>, Vec<Roll>)> = BTreeMap::new();
+    for (roll, _) in manifest.rolls() {
+        let slot = by_id.entry(roll.shoot).or_default();
+        slot.0 = slot.0.take().or_else(|| names.of(manifest.library(), roll, key));
+        slot.1.push(roll.clone());
+    }
+    let mut by_name: BTreeMap<(Option<String>, Option<ShootId>), ShootView> = BTreeMap::new();
+    for (id, (name, rolls)) in by_id {
+        let apart = name.is_none().then_some(id);
+        let slot = by_name.entry((name.as_deref().map(normal_name), apart)).or_insert_with(|| ShootView {
+            name,
+            ids: BTreeSet::new(),
+            rolls: Vec::new(),
+            rule: Rule::default(),
+        });
+        slot.ids.insert(id);
+        slot.rolls.extend(rolls);
+    }
+    let mut shoots: Vec<ShootView> = by_name.into_values().collect();
+    for shoot in &mut shoots {
+        shoot.rule = strictest(node, &shoot.ids);
+    }
+    shoots
+}
+
+/// Of several ids with rules of their own the strictest holds: protection is never lowered by a coincidence of names.
+fn strictest(node: &Node, ids: &BTreeSet<ShootId>) -> Rule {
+    let rules = ids.iter().map(|id| node.manifest().rule(Some(*id)));
+    rules
+        .reduce(|a, b| Rule {
+            copies: a.copies.max(b.copies),
+            media: a.media.max(b.media),
+            offsite: a.offsite.max(b.offsite),
+            full: a.full || b.full,
+            spend: a.spend.max(b.spend),
+        })
+        .unwrap_or_default()
+}
+
+/// The shoot that a person means by `text`: its name, or the first digits of its id.
+pub fn find_shoot(shoots: &[ShootView], text: &str) -> Result<ShootView, Failure> {
+    let name = normal_name(text);
+    if let Some(found) = shoots.iter().find(|s| s.name.as_deref().map(normal_name).as_ref() == Some(&name)) {
+        return Ok(found.clone());
+    }
+    let by_prefix: Vec<&ShootView> = match Prefix::parse(text) {
+        Some(prefix) => shoots.iter().filter(|s| s.ids.iter().any(|id| prefix.matches(id))).collect(),
+        None => Vec::new(),
+    };
+    match by_prefix.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(Failure::new(format!("there is no shoot '{text}'")).next("safelight shoots")),
+        _ => Err(Failure::new(format!("'{text}' fits several shoots; give more digits of the id"))
+            .next("safelight shoots")),
+    }
+}
+
+impl ShootView {
+    /// Files it names, by its rolls' records.
+    pub fn files(&self) -> u64 {
+        self.rolls.iter().map(|roll| roll.files).sum()
+    }
+
+    /// Its verdict.
+    pub fn judge(&self, node: &Node, topology: &Topology) -> Judgement {
+        let rolls = rolls_with_references(node, &self.ids);
+        let mut judgement = judge(topology, &self.rule, &LossRates::default(), self.name.as_deref(), &rolls);
+        // Catching up means that something is under way. A shoot that was laid out before the volumes came that could
+        // keep its rule is not: nothing moves it yet, and saying so is the honest verdict.
+        let under_way = pending(node, rolls.iter().map(|roll| roll.roll)).values().any(|bytes| *bytes > 0);
+        if judgement.verdict == Verdict::CatchingUp && !under_way {
+            judgement.verdict = Verdict::AtRisk;
+            judgement.remedy = Some(
+                "The volumes there are now could keep the rule, but this shoot was laid out before; ingest it again \
+                 under another name to place it anew."
+                    .into(),
+            );
+        }
+        judgement
+    }
+
+    /// What `status` says of it.
+    pub fn document(&self, node: &Node, topology: &Topology) -> doc::ShootDoc {
+        let judgement = self.judge(node, topology);
+        let standing = &judgement.standing;
+        let rolls: BTreeSet<RollId> =
+            self.rolls.iter().flat_map(|r| r.references.iter().copied().chain([r.roll])).collect();
+        doc::ShootDoc {
+            id: self.ids.first().map(ToString::to_string).unwrap_or_default(),
+            name: self.name.clone(),
+            files: self.files(),
+            bytes: self.rolls.iter().map(|roll| roll.bytes).sum(),
+            stored_bytes: self.stored_bytes(node),
+            verdict: verdict(judgement.verdict),
+            rule: doc::ClausesDoc {
+                copies: doc::CopiesDoc {
+                    met: standing.copies.met,
+                    survives_volumes: standing.copies.survives_volumes.into(),
+                },
+                media: doc::ClauseDoc { met: standing.media },
+                offsite: doc::ClauseDoc { met: standing.offsite },
+            },
+            sites: standing
+                .sites
+                .iter()
+                .map(|(site, survives)| doc::SurvivalDoc {
+                    site: site.name().to_owned(),
+                    survives: *survives,
+                })
+                .collect(),
+            pending_bytes: pending(node, rolls).values().sum(),
+            reason: Some(judgement.reason).filter(|reason| !reason.is_empty()),
+            remedy: judgement.remedy,
+        }
+    }
+
+    /// Bytes of shards on all volumes.
+    fn stored_bytes(&self, node: &Node) -> u64 {
+        let manifest = node.manifest();
+        let mut bytes = 0;
+        for roll in &self.rolls {
+            for (coding, held) in manifest.holdings(&roll.roll) {
+                let shard = manifest.coding(&roll.roll, &coding).map_or(0, |coding| coding.shard_bytes);
+                bytes += held.values().map(|indexes| indexes.len() as u64 * shard).sum::<u64>();
+            }
+        }
+        bytes
+    }
+}
+
+/// The verdict's word in documents.
+pub fn verdict(verdict: Verdict) -> doc::Verdict {
+    match verdict {
+        Verdict::Safe => doc::Verdict::Safe,
+        Verdict::CatchingUp => doc::Verdict::CatchingUp,
+        Verdict::AtRisk => doc::Verdict::AtRisk,
+        Verdict::Lost => doc::Verdict::Lost,
+    }
+}

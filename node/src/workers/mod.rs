@@ -1,0 +1,10 @@
+//! The hands of the node: each worker does one thing that the core asked for or a person did, and reports back.
+
+/// Shards between nodes: bringing them here, and sending them there.
+pub mod carry;
+/// Catalogs, proofs, records: the small exchanges.
+pub mod errands;
+/// What a node tells of itself, and what it looks after by the clock.
+pub mod housekeeping;
+/// Which files the library holds already.
+pub mod index;
