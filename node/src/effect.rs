@@ -46,12 +46,14 @@ pub struct Hands {
     tokens: Arc<Tokens>,
     runtime: Handle,
     kept: BTreeMap<NodeId, Vec<String>>,
+    hints: Vec<Address>,
 }
 
 impl Hands {
-    /// Hands that work on `runtime`.
-    pub fn new(shell: Arc<Shell>, tokens: Arc<Tokens>, runtime: Handle) -> Self {
-        Self { shell, tokens, runtime, kept: BTreeMap::new() }
+    /// Hands that work on `runtime`; `hints` are addresses to try beside those that members announce.
+    pub fn new(shell: Arc<Shell>, tokens: Arc<Tokens>, runtime: Handle, hints: &[String]) -> Self {
+        let hints = hints.iter().filter_map(|text| text.parse().ok()).collect();
+        Self { shell, tokens, runtime, kept: BTreeMap::new(), hints }
     }
 
     fn reply(&self, token: Token, bytes: Vec<u8>) {
@@ -70,8 +72,9 @@ impl Hands {
         for (node, addresses) in &members {
             if self.kept.get(node) != Some(addresses) {
                 // What a node says of its addresses is its own affair; what cannot be dialled is left out.
-                let dial = addresses.iter().filter_map(|text| text.parse::<Address>().ok());
-                net.keep(*node, dial.filter(|address| address.node() == *node).collect());
+                let announced = addresses.iter().filter_map(|text| text.parse::<Address>().ok());
+                let known = announced.chain(self.hints.iter().cloned());
+                net.keep(*node, known.filter(|address| address.node() == *node).collect());
             }
         }
         self.kept = members;

@@ -59,7 +59,9 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::Files { shoot } => files(shell, shoot).await,
         Command::Nodes => Ok(Outcome::done(doc::NodesDoc { nodes: look(shell, none).await?.nodes })),
         Command::Volumes => Ok(Outcome::done(doc::VolumesDoc { volumes: look(shell, none).await?.volumes })),
-        Command::Invite { role, expires_seconds, phrase } => invite(shell, role, expires_seconds, phrase).await,
+        Command::Invite { role, expires_seconds, phrase } => {
+            invite(shell, role, expires_seconds, phrase).await
+        }
         Command::Lost { what } => lost(shell, what).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,
         Command::RuleSet { rule, spend_percent, shoot } => {
@@ -117,9 +119,7 @@ async fn shoot_of(shell: &Arc<Shell>, text: String) -> Result<ShootView, Failure
     let worker = Arc::clone(shell);
     shell
         .core
-        .ask(move |node| {
-            find_shoot(&view::shoots(node, &worker.names, worker.reading_key.as_ref()), &text)
-        })
+        .ask(move |node| find_shoot(&view::shoots(node, &worker.names, worker.reading_key.as_ref()), &text))
         .await?
 }
 
@@ -160,8 +160,10 @@ async fn invite(
     let authority = match (role, phrase) {
         (Role::Vault, _) => None,
         (Role::Studio, None) => {
-            return Err(Failure::usage("a studio can read everything, so its invite needs the recovery phrase")
-                .next("safelight invite --role studio --phrase-file FILE"));
+            return Err(Failure::usage(
+                "a studio can read everything, so its invite needs the recovery phrase",
+            )
+            .next("safelight invite --role studio --phrase-file FILE"));
         }
         (Role::Studio, Some(text)) => Some(Box::new(phrase_of(&text, shell)?.authority())),
     };
@@ -207,7 +209,9 @@ async fn lost(shell: &Arc<Shell>, what: Casualty) -> Result<Outcome, Failure> {
         }
     }
     let nodes = look(shell, none).await?.nodes;
-    let online = nodes.iter().find(|n| n.state == doc::NodeState::Online && found.iter().any(|id| id.to_string() == n.id));
+    let online = nodes
+        .iter()
+        .find(|n| n.state == doc::NodeState::Online && found.iter().any(|id| id.to_string() == n.id));
     if let Some(online) = online {
         return Err(Failure::new(format!("{} is online, so it is not lost", online.name))
             .next("switch it off first if it is to be given up"));
@@ -243,7 +247,8 @@ fn casualties(node: &safelight_core::node::Node, what: &Casualty) -> Result<Vec<
         Casualty::Node(text) => {
             let by_name: Vec<NodeId> = members().map(|(id, _)| *id).filter(|id| named(id, text)).collect();
             let prefix = Prefix::parse(text);
-            let by_id = || members().map(|(id, _)| *id).filter(|id| prefix.as_ref().is_some_and(|p| p.matches(id)));
+            let by_id =
+                || members().map(|(id, _)| *id).filter(|id| prefix.as_ref().is_some_and(|p| p.matches(id)));
             let found = if by_name.is_empty() { by_id().collect() } else { by_name };
             match found.as_slice() {
                 [] => Err(unknown("node", text)),

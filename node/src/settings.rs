@@ -1,6 +1,5 @@
 //! The node's settings: kept in its store, at work at once.
 
-
 use crate::admin::doc::{ConfigDoc, SettingDoc};
 use crate::admin::operator::{Failure, Outcome};
 use crate::blobs::arg::parse_size;
@@ -19,8 +18,16 @@ const NONE: &str = "none";
 
 /// Settings come with the parts they steer.
 const SETTINGS: &[Setting] = &[
-    Setting { key: "limit.down", default: NONE, about: "bytes a second that shards may come in at, such as 5MB" },
-    Setting { key: "limit.up", default: NONE, about: "bytes a second that shards may go out at, such as 2MB" },
+    Setting {
+        key: "limit.down",
+        default: NONE,
+        about: "bytes a second that shards may come in at, such as 5MB",
+    },
+    Setting {
+        key: "limit.up",
+        default: NONE,
+        about: "bytes a second that shards may go out at, such as 2MB",
+    },
 ];
 
 impl From<StoreError> for Failure {

@@ -171,7 +171,7 @@ fn run_core(
     inbox: driver::Inbox,
 ) -> Result<watch::Receiver<Option<String>>, StartError> {
     let (tell, ended) = watch::channel(None);
-    let mut hands = Hands::new(shell, tokens, Handle::current());
+    let mut hands = Hands::new(shell, tokens, Handle::current(), &kept.identity.hints);
     if let Some(proof) = kept.store.commit(std::slice::from_ref(&kept.first))?.pop() {
         kept.first.release(proof).into_iter().for_each(|effect| hands.perform(effect));
     }

@@ -152,9 +152,6 @@ pub struct JoinArgs {
     /// The new node.
     #[command(flatten)]
     pub node: NewNode,
-    /// Shards will be carried here on a drive first: start no transfers until then
-    #[arg(long)]
-    pub seeding: bool,
 }
 
 /// `ingest`

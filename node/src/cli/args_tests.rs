@@ -22,7 +22,7 @@ fn every_line_of_the_contract() {
         "invite",
         "invite --role vault --expires 1h",
         "invite --role studio --phrase-file -",
-        "join code --name tom --site friend --volume /a --seeding",
+        "join code --name tom --site friend --volume /a",
         "ingest /card /other --shoot wedding --wait safe",
         "status",
         "status wedding --json",

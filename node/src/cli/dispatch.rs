@@ -63,8 +63,7 @@ fn here(verb: Verb, global: Global) -> Result<(View, Outcome), Failure> {
             Ok((View::Silent, local::run(home, options)?))
         }
         Verb::Join(args) => {
-            let options =
-                JoinOptions { home: home()?, code: args.code, node: args.node.into(), seeding: args.seeding };
+            let options = JoinOptions { home: home()?, code: args.code, node: args.node.into() };
             Ok((View::Joined, attend(global.timeout, |reporter| local::join(options, reporter))?))
         }
         Verb::Recover(args) => {

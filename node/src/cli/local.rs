@@ -4,13 +4,23 @@
 
 use std::path::PathBuf;
 
-use libp2p::Multiaddr;
-use safelight_proto::vocabulary::Site;
+use std::time::Duration;
 
+use libp2p::Multiaddr;
+use safelight_core::seal::RecoveryPhrase;
+use safelight_proto::vocabulary::Site;
+use zeroize::Zeroizing;
+
+use super::client;
 use super::values::HostPort;
 use crate::admin::command::PhraseText;
 use crate::admin::operator::{Failure, Outcome, Reporter};
+use crate::entrance::{self, NodePlan};
 use crate::home::Home;
+use crate::serve;
+
+/// Tasks that still run when a command is over get so long.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// Who and where a node to be made is.
 #[derive(Debug, Clone)]
@@ -41,8 +51,6 @@ pub struct JoinOptions {
     pub code: String,
     /// The new node.
     pub node: NewNode,
-    /// Shards come on a drive first.
-    pub seeding: bool,
 }
 
 /// What `recover` was told.
@@ -73,41 +81,86 @@ pub struct SalvageOptions {
 
 /// A new recovery phrase.
 pub fn new_phrase() -> Result<PhraseText, Failure> {
-    Err(not_in_this_build())
+    let mut entropy = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *entropy)
+        .map_err(|error| Failure::new(format!("this machine has no randomness: {error}")))?;
+    Ok(PhraseText::new(&RecoveryPhrase::from_entropy(*entropy).words()))
+}
+
+/// The phrase in a text; a failure names the word that is wrong.
+pub fn parse_phrase(text: &PhraseText) -> Result<RecoveryPhrase, Failure> {
+    RecoveryPhrase::parse(text.as_str()).map_err(|error| {
+        Failure::new(format!("{error}; nothing was changed"))
+            .next("compare it with the words as they were written down")
+    })
 }
 
 /// The library that a phrase belongs to, in hex; a failure names the word that is wrong.
-pub fn library_of(_phrase: &PhraseText) -> Result<String, Failure> {
-    Err(not_in_this_build())
+pub fn library_of(phrase: &PhraseText) -> Result<String, Failure> {
+    Ok(parse_phrase(phrase)?.library().to_string())
 }
 
 /// Founds a library: fills the home in `home` with its first node. Answers with a `MemberDoc`.
 ///
 /// Volumes are checked before anything is written.
-pub fn init(_home: PathBuf, _node: NewNode, _phrase: &PhraseText) -> Result<Outcome, Failure> {
-    Err(not_in_this_build())
+pub fn init(home: PathBuf, node: NewNode, phrase: &PhraseText) -> Result<Outcome, Failure> {
+    let (plan, phrase) = (node.plan()?, parse_phrase(phrase)?);
+    block_on(async { Ok(Outcome::done(entrance::found(&home, &plan, &phrase).await?)) })
 }
 
 /// Makes this machine a node of a library. Answers with a `MemberDoc`.
-pub fn join(_options: JoinOptions, _reporter: &Reporter) -> Result<Outcome, Failure> {
-    Err(not_in_this_build())
+pub fn join(options: JoinOptions, reporter: &Reporter) -> Result<Outcome, Failure> {
+    let plan = options.node.plan()?;
+    block_on(async {
+        Ok(Outcome::done(entrance::join(&options.home, &plan, &options.code, reporter).await?))
+    })
 }
 
 /// Runs the node until a signal stops it. Answers with an empty object.
-pub fn run(_home: Home, _options: RunOptions) -> Result<Outcome, Failure> {
-    Err(not_in_this_build())
+pub fn run(home: Home, options: RunOptions) -> Result<Outcome, Failure> {
+    let _lock = home.lock().map_err(|error| client::explain(error, home.dir()))?;
+    let resolve = |address: &HostPort| {
+        address.resolve().map_err(|error| Failure::usage(format!("{address} cannot be listened on: {error}")))
+    };
+    let listen = options.listen.as_ref().map(resolve).transpose()?;
+    let dashboard = options.dashboard.as_ref().map(resolve).transpose()?;
+    block_on(serve::serve(&home, listen, dashboard))
 }
 
 /// Makes this machine a studio node of the library that the phrase is for. Answers with a `RecoverDoc`.
-pub fn recover(_options: RecoverOptions, _reporter: &Reporter) -> Result<Outcome, Failure> {
-    Err(not_in_this_build())
+pub fn recover(options: RecoverOptions, reporter: &Reporter) -> Result<Outcome, Failure> {
+    let (plan, phrase) = (options.node.plan()?, parse_phrase(&options.phrase)?);
+    let peers = options.peers.iter().map(ToString::to_string).collect();
+    let recovery = entrance::Recovery { home: options.home, plan, peers, to: options.to };
+    block_on(async {
+        let recovered = entrance::recover(recovery, &phrase, reporter).await?;
+        Ok(if recovered.complete {
+            Outcome::done(recovered.document)
+        } else {
+            Outcome::attention(recovered.document)
+        })
+    })
 }
 
 /// Brings files back from shard files alone. Answers with a `RestoreDoc`.
-pub fn salvage(_options: SalvageOptions, _reporter: &Reporter) -> Result<Outcome, Failure> {
-    Err(not_in_this_build())
+pub fn salvage(options: SalvageOptions, reporter: &Reporter) -> Result<Outcome, Failure> {
+    let phrase = parse_phrase(&options.phrase)?;
+    crate::workers::salvage::salvage(&options.dirs, &phrase, &options.to, reporter)
 }
 
-fn not_in_this_build() -> Failure {
-    Failure::new("this command is not available in this build")
+impl NewNode {
+    fn plan(&self) -> Result<NodePlan, Failure> {
+        NodePlan::parse(&self.name, &self.site, &self.volumes)
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the system refused a thread: {error}")))?;
+    let done = runtime.block_on(work);
+    // What still runs in the background has nothing to say any more.
+    runtime.shutdown_timeout(SHUTDOWN);
+    done
 }

@@ -27,7 +27,7 @@ mod progress;
 
 mod render;
 
-mod units;
+pub mod units;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

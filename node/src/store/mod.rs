@@ -89,6 +89,8 @@ pub struct Identity {
     pub name: String,
     /// Where it stands.
     pub site: Site,
+    /// Addresses of members that it came in through: tried beside those that members announce.
+    pub hints: Vec<String>,
 }
 
 /// See the module's documentation. Blocks: callers in async code use a thread that may.
@@ -121,6 +123,7 @@ impl Store {
             meta.insert("library", identity.library.0.as_slice())?;
             meta.insert("name", identity.name.as_bytes())?;
             meta.insert("site", identity.site.name().as_bytes())?;
+            meta.insert("hints", identity.hints.join("\n").as_bytes())?;
             if let Some(key) = &identity.reading_key {
                 meta.insert("reading key", key.as_slice())?;
             }
@@ -178,6 +181,7 @@ impl Store {
             reading_key,
             name: text(self.meta("name")?)?,
             site: Site::new(&text(self.meta("site")?)?).ok_or_else(damaged)?,
+            hints: text(self.meta("hints")?)?.lines().map(str::to_owned).collect(),
         })
     }
 

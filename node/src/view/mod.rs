@@ -18,7 +18,7 @@ use unicode_normalization::UnicodeNormalization;
 pub mod library;
 mod shoots;
 
-pub use shoots::{ShootView, find_shoot, shoots};
+pub use shoots::{ShootView, find_shoot, shoots, verdict};
 
 /// What the sealed texts are that hold shoots' names.
 pub const SHOOT_NAME: &str = "shoot name";

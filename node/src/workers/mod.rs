@@ -8,3 +8,9 @@ pub mod errands;
 pub mod housekeeping;
 /// Which files the library holds already.
 pub mod index;
+/// Taking files in.
+pub mod ingest;
+/// Bringing files back.
+pub mod restore;
+/// Bringing files back from bare shards.
+pub mod salvage;

@@ -16,6 +16,8 @@ use crate::time::Now;
 const PERIOD: u64 = 20_000;
 /// After a failed one.
 const RETRY: u64 = 2_000;
+/// What this node says goes out by gossip at once; a reconciliation this soon after catches whom gossip did not reach.
+const FOLLOW_UP: u64 = 1_000;
 /// The peer with the larger id waits this long for the other to begin.
 const COURTESY: u64 = 1_500;
 
@@ -48,6 +50,13 @@ impl Exchange {
     pub(super) fn meet(&mut self, peer: NodeId, begins: bool, now: Now) {
         let due = now.steady + if begins { 0 } else { COURTESY };
         self.peers.insert(peer, Peer { due, asked: None });
+    }
+
+    /// This node has said something new.
+    pub(super) fn follow_up(&mut self, now: Now) {
+        for peer in self.peers.values_mut() {
+            peer.due = peer.due.min(now.steady + FOLLOW_UP);
+        }
     }
 
     pub(super) fn part(&mut self, peer: NodeId) {

@@ -169,6 +169,9 @@ impl Node {
     }
 
     fn say_as(&mut self, key: &SigningKey, bodies: Vec<Body>, now: Now, step: &mut Step) {
+        if !bodies.is_empty() {
+            self.exchange.follow_up(now);
+        }
         for body in bodies {
             let record = Record::sign(self.identity.library, self.clock.tick(now), body, key);
             step.effects.push(Effect::Publish(record.bytes.clone()));
