@@ -53,7 +53,7 @@ pub use self::error::{Damage, StoreError, Unavailable};
 pub use self::groups::{GROUP, Groups, MAX_RANGES};
 pub use self::read::{MAX_READ, ShardReader};
 pub use self::receive::Received;
-pub use self::stream::{MAX_PROOF_GROUPS, check_proof, stream_len};
+pub use self::stream::{MAX_PROOF_GROUPS, check_proof, stream_len, verify_stream};
 pub use self::volume::{FsVolume, Reconciled, Usage, VolumeSpec};
 
 /// Longest shard, in bytes: a roll of 4 GiB at k = 1, with room to grow.

@@ -10,6 +10,7 @@ use bao_tree::iter::{BaoChunk, ResponseIterRef};
 use bao_tree::{BaoTree, BlockSize, ChunkNum, ChunkRanges};
 use safelight_proto::id::Hash;
 
+use super::error::StoreError;
 use super::groups::{GROUP, Groups};
 
 /// 16 chunks of 1 KiB: iroh's block size.
@@ -58,6 +59,25 @@ pub fn check_proof(hash: Hash, len: u64, groups: &Groups, proof: &[u8]) -> bool 
     }
     let mut rest = proof;
     decode(hash, len, &groups, &mut rest, |_| Ok(())).is_ok() && rest.is_empty()
+}
+
+/// Reads the stream of `groups` of a shard that is to be used and not kept: hands on each group with its place in the
+/// shard, in order, once it is verified. Blocks; holds one group.
+pub fn verify_stream(
+    hash: Hash,
+    len: u64,
+    groups: &Groups,
+    reader: impl Read,
+    mut sink: impl FnMut(u64, &[u8]) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let hand_on = |piece: Piece<'_>| match piece {
+        Piece::Pair(..) => Ok(()),
+        Piece::Group(at, bytes) => sink(at, bytes),
+    };
+    decode(hash, len, &groups.within(len), reader, hand_on).map_err(|broken| match broken {
+        Broken::Bad(why) => StoreError::BadStream { hash, why },
+        Broken::Cut(error) | Broken::Keep(error) => StoreError::Cut { hash, why: error.to_string() },
+    })
 }
 
 /// A piece of a stream, already verified.
@@ -143,9 +163,18 @@ mod tests {
             let (hash, proof) = stream(&bytes, &groups);
             prop_assert_eq!(stream_len(n, &groups), proof.len() as u64);
             prop_assert!(check_proof(hash, n, &groups, &proof));
+            let mut seen = Vec::new();
+            let read = verify_stream(hash, n, &groups, &proof[..], |at, group| {
+                assert_eq!(&bytes[at as usize..at as usize + group.len()], group);
+                seen.push(at / GROUP);
+                Ok(())
+            });
+            prop_assert!(read.is_ok());
+            prop_assert_eq!(Groups::from_indexes(seen), groups.clone());
             let mut forged = proof.clone();
             forged[flip.index(proof.len())] ^= 1;
             prop_assert!(!check_proof(hash, n, &groups, &forged));
+            prop_assert!(verify_stream(hash, n, &groups, &forged[..], |_, _| Ok(())).is_err());
             prop_assert!(!check_proof(hash, n, &groups, &proof[..flip.index(proof.len())]));
             prop_assert!(!check_proof(hash, n, &groups, &[&proof[..], &[0]].concat()));
             prop_assert!(!check_proof(Hash::of(b"other"), n, &groups, &proof));

@@ -121,9 +121,25 @@ fn node_state(node: &Node, id: &NodeId) -> doc::NodeState {
     }
 }
 
+/// Bytes of shards on each volume, by the holdings.
+fn used(node: &Node) -> BTreeMap<VolumeId, u64> {
+    let manifest = node.manifest();
+    let mut used = BTreeMap::new();
+    for (roll, _) in manifest.rolls() {
+        for (coding, held) in manifest.holdings(&roll.roll) {
+            let bytes = manifest.coding(&roll.roll, &coding).map_or(0, |coding| coding.shard_bytes);
+            for (volume, indexes) in held {
+                *used.entry(volume).or_default() += bytes * indexes.len() as u64;
+            }
+        }
+    }
+    used
+}
+
 /// `volumes`.
 pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
     let manifest = node.manifest();
+    let used = used(node);
     manifest
         .volumes()
         .into_iter()
@@ -136,7 +152,7 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                 site: manifest.site_of(info, &host).map(|site| site.name().to_owned()).unwrap_or_default(),
                 media: info.media.to_string(),
                 capacity_bytes: info.capacity,
-                used_bytes: info.capacity.saturating_sub(info.free),
+                used_bytes: used.get(&id).copied().unwrap_or_default(),
                 state: match () {
                     () if !counts(node, &host) => doc::VolumeState::Lost,
                     () if unavailable => doc::VolumeState::Unavailable,

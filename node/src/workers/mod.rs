@@ -8,9 +8,9 @@ pub mod errands;
 pub mod housekeeping;
 /// Which files the library holds already.
 pub mod index;
-/// Taking files in.
+/// Files taken in.
 pub mod ingest;
-/// Bringing files back.
+/// Files brought back from shards.
 pub mod restore;
-/// Bringing files back from bare shards.
+/// Files brought back from bare shard files and the phrase.
 pub mod salvage;

@@ -1,0 +1,27 @@
+//! Opening feeds: a reader on a volume here, or a stream from another node.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::feed::{Fault, Feed, Spans};
+use super::sources::Source;
+use crate::shell::Shell;
+use crate::workers::carry::open_shard;
+
+/// Starts to read units of a shard of `bytes`.
+pub async fn open(shell: &Arc<Shell>, source: &Source, spans: Spans, bytes: u64) -> Result<Feed, Fault> {
+    if !source.here {
+        let stream = open_shard(&shell.net, source.node, source.hash, bytes, &spans.groups()).await;
+        // Whatever it was, the node may do better the next time it is asked.
+        let stream = stream.map_err(|error| Fault::Passing(error.to_string()))?;
+        return Ok(Feed::remote(source.index, source.hash, stream, spans, Handle::current()));
+    }
+    let volume = shell.volumes.get(&source.volume);
+    let volume = volume.ok_or_else(|| Fault::Passing("the volume is not available".into()))?;
+    let reader = volume.reader(source.hash).await?;
+    match reader.len() == bytes {
+        true => Ok(Feed::local(source.index, reader, spans)),
+        false => Err(Fault::Damaged),
+    }
+}

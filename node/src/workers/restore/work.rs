@@ -1,0 +1,582 @@
+//! From pass to pass until every file is back, or cannot come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use safelight_core::event::Event;
+use safelight_core::restore::{ReadPlan, RollReader};
+use safelight_core::seal::{Opener, WrappedKey};
+use safelight_proto::catalog::Catalog;
+use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
+use safelight_proto::record::Roll;
+use safelight_proto::shard::StreamShape;
+use safelight_proto::vocabulary::Site;
+
+use super::feed::{Fault, Feed};
+use super::files::{Filter, wanted_files};
+use super::open::open;
+use super::passes::{Job, Piece, next_roll, ready, runs};
+use super::sources::{RollSources, Source, roll_sources};
+use super::stretch::{self, Ended};
+use super::tally::Tally;
+use super::writer::{Results, Writer};
+use crate::admin::doc::{FailedFileDoc, RenamedDoc, RestoreDoc, SourceDoc};
+use crate::admin::operator::{Failure, Reporter};
+use crate::catalogs::CatalogError;
+use crate::disk::restore::{RestoreError, RestoreTarget, Restored};
+use crate::shell::Shell;
+use crate::view::ShootView;
+
+/// How often what is waited for is looked for.
+const GLANCE: Duration = Duration::from_millis(250);
+/// A source that failed is tried again after this long, so many times.
+const RETRY: Duration = Duration::from_secs(2);
+const RETRIES: u32 = 3;
+
+/// A source that failed.
+#[derive(Debug)]
+struct Trouble {
+    times: u32,
+    /// When it may be tried again; never, when nothing.
+    until: Option<Instant>,
+}
+
+/// Why a roll is not read now.
+#[derive(Debug)]
+struct Obstacle {
+    why: String,
+    /// Waiting may help.
+    hope: bool,
+}
+
+/// What came of an attempt to read a roll.
+enum Attempt {
+    /// Something was read, or a source was found wanting: ask again.
+    Moved,
+    Not(Obstacle),
+}
+
+/// One restore: its target, what it learnt about sources, and what came of it.
+pub(super) struct Work<'a> {
+    shell: &'a Arc<Shell>,
+    reporter: &'a Reporter,
+    target: Arc<RestoreTarget>,
+    filter: Filter,
+    without: Vec<Site>,
+    tally: Arc<Tally>,
+    doc: RestoreDoc,
+    taken: BTreeMap<String, u64>,
+    troubles: BTreeMap<(VolumeId, Hash), Trouble>,
+    wrong_codings: BTreeSet<CodingId>,
+    /// How long the caller was kept waiting so far, in all.
+    waited: Duration,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        shell: &'a Arc<Shell>,
+        to: &Path,
+        filter: Filter,
+        without: Vec<Site>,
+        reporter: &'a Reporter,
+    ) -> Result<Self, Failure> {
+        let target = RestoreTarget::new(to).map_err(|error| Failure::new(error.to_string()))?;
+        Ok(Self {
+            shell,
+            reporter,
+            target: Arc::new(target),
+            filter,
+            without,
+            tally: Arc::new(Tally::new(reporter.clone())),
+            doc: RestoreDoc::default(),
+            taken: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            wrong_codings: BTreeSet::new(),
+            waited: Duration::ZERO,
+        })
+    }
+
+    /// Makes the names durable and gives the document.
+    pub(super) async fn finish(mut self, began: Instant) -> Result<RestoreDoc, Failure> {
+        let target = Arc::clone(&self.target);
+        blocking(move || target.finish())
+            .await?
+            .map_err(|error| Failure::new(format!("the target folder cannot be made durable: {error}")))?;
+        self.doc.files_failed.sort_by(|a, b| a.path.cmp(&b.path));
+        self.doc.renamed.sort_by(|a, b| a.path.cmp(&b.path));
+        let source = |(site, bytes)| SourceDoc { site, bytes };
+        self.doc.sources = self.taken.into_iter().map(source).collect();
+        self.doc.seconds = began.elapsed().as_secs_f64();
+        Ok(self.doc)
+    }
+
+    /// Brings the files of one shoot back.
+    pub(super) async fn shoot(&mut self, shoot: &ShootView, folder: Option<&str>) -> Result<(), Failure> {
+        let catalogs = self.catalogs(shoot, folder).await?;
+        let mut files = wanted_files(&catalogs, folder, &self.filter);
+        drop(catalogs);
+        self.tally.expect(files.len() as u64, files.iter().map(|file| file.wanted.len).sum());
+        // The newest of each path first: the name is theirs.
+        files.sort_by_key(|file| file.older);
+        let (target, reporter, tally) =
+            (Arc::clone(&self.target), self.reporter.clone(), Arc::clone(&self.tally));
+        let (mut jobs, there) = blocking(move || {
+            let mut jobs: Vec<Job> = files.into_iter().map(Job::new).collect();
+            let mut there = Results::new();
+            for (number, job) in jobs.iter_mut().enumerate().take_while(|_| !reporter.is_cancelled()) {
+                if let Some(kept) = target.already_there(&job.file.path, &job.file.wanted) {
+                    tally.written(job.file.wanted.len);
+                    tally.file();
+                    job.over = true;
+                    there.insert(number, Ok(kept));
+                }
+            }
+            (jobs, there)
+        })
+        .await?;
+        self.settle(&mut jobs, there);
+        let writer =
+            Writer::start(Arc::clone(&self.target), jobs.iter().map(|j| &j.file), Arc::clone(&self.tally));
+        let older = jobs.partition_point(|job| !job.file.older);
+        // Only once the newer files have their names do the older ones begin.
+        self.bring(&mut jobs[..older], 0, &writer).await?;
+        self.bring(&mut jobs[older..], older, &writer).await
+    }
+
+    /// Brings these files back; their numbers start at `first`.
+    async fn bring(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
+        let empty: Vec<usize> =
+            jobs.iter().enumerate().filter(|(_, job)| !job.over && job.next().is_none()).map(|(n, _)| n).collect();
+        let hand = writer.clone();
+        blocking(move || empty.into_iter().all(|number| hand.bytes(first + number, Bytes::new()))).await?;
+        self.take_results(jobs, first, writer).await;
+        let mut later: BTreeMap<RollId, Obstacle> = BTreeMap::new();
+        loop {
+            self.check_cancelled()?;
+            match next_roll(jobs, |roll| later.contains_key(roll)) {
+                Some(roll) => match self.pass(roll, jobs, first, writer).await? {
+                    Attempt::Moved => {}
+                    Attempt::Not(obstacle) => drop(later.insert(roll, obstacle)),
+                },
+                None if later.is_empty() => return Ok(()),
+                None => {
+                    self.give_up(&mut later, jobs, first, writer, |obstacle| !obstacle.hope);
+                    if !later.is_empty() && !self.wait(&mut later).await? {
+                        self.give_up(&mut later, jobs, first, writer, |_| true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the pieces of `roll` whose turn it is.
+    async fn pass(
+        &mut self,
+        roll: RollId,
+        jobs: &mut [Job],
+        first: usize,
+        writer: &Writer,
+    ) -> Result<Attempt, Failure> {
+        let pieces = ready(jobs, roll);
+        if pieces.is_empty() {
+            return Ok(Attempt::Not(Obstacle { why: "other files come first".into(), hope: true }));
+        }
+        let hand = writer.clone();
+        let mut spread = None;
+        let attempt = self
+            .read(roll, |reader| {
+                let (runs, pieces) = runs(reader, pieces);
+                let spread = spread.insert(Arc::new(std::sync::Mutex::new(Spread::new(pieces, first))));
+                let spread = Arc::clone(spread);
+                let sink: Sink = Box::new(move |offset, bytes| {
+                    let mut spread = spread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    spread.give(offset, bytes, &hand)
+                });
+                (runs, sink)
+            })
+            .await?;
+        if let Some(spread) = spread {
+            let spread = spread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            for (piece, given) in spread.pieces.iter().zip(&spread.given) {
+                jobs[piece.job].advance(*given);
+            }
+        }
+        self.take_results(jobs, first, writer).await;
+        Ok(attempt)
+    }
+
+    /// Reads of `roll` what `ask` wants, into the sink that it gives.
+    async fn read(
+        &mut self,
+        roll: RollId,
+        ask: impl FnOnce(&RollReader) -> (Vec<ReadPlan>, Sink),
+    ) -> Result<Attempt, Failure> {
+        let known = self.shell.core.ask(move |node| roll_sources(node, &roll)).await.map_err(super::stopped)?;
+        let Some(mut known) = known else {
+            let why = format!("nothing is known of roll {} yet", roll.short());
+            return Ok(Attempt::Not(Obstacle { why, hope: true }));
+        };
+        known.codings.retain(|coding| !self.wrong_codings.contains(&coding.coding));
+        let Some((coding, chosen)) = known.choose(|source| source.within_reach && self.may(source)) else {
+            return Ok(Attempt::Not(self.obstacle(&known)));
+        };
+        let geometry = coding.geometry;
+        let opener = match self.opener(&known.roll) {
+            Ok(opener) => opener,
+            Err(why) => return Ok(Attempt::Not(Obstacle { why, hope: false })),
+        };
+        let reader = RollReader::new(geometry, opener).map_err(|error| Failure::new(error.to_string()))?;
+        let (runs, sink) = ask(&reader);
+        let direct = chosen.iter().enumerate().all(|(row, source)| row == usize::from(source.index));
+        let spans = |index| stretch::spans(&reader, &runs, index, direct);
+        let wanted = chosen.iter().map(|source| (*source, spans(source.index)));
+        let wanted: Vec<_> = wanted.filter(|(_, spans)| !spans.groups().is_empty()).collect();
+        let opened =
+            wanted.iter().map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
+        let mut feeds = Vec::with_capacity(wanted.len());
+        let mut faults = Vec::new();
+        for ((source, _), feed) in wanted.iter().zip(join_all(opened).await) {
+            match feed {
+                Ok(feed) => feeds.push(feed),
+                Err(fault) => faults.push(((*source).clone(), fault)),
+            }
+        }
+        let sources: Vec<Source> = wanted.iter().map(|(source, _)| (*source).clone()).collect();
+        if faults.is_empty() {
+            let (ended, feeds) = self.stretch(reader, runs, feeds, direct, sink).await?;
+            for (source, feed) in sources.iter().zip(&feeds) {
+                *self.taken.entry(source.site.name().to_owned()).or_default() += feed.taken;
+            }
+            match ended {
+                Ended::Done | Ended::Stopped => {}
+                Ended::Feed(number, fault) => faults.extend(sources.get(number).map(|s| (s.clone(), fault))),
+                Ended::Coding(error) => {
+                    tracing::error!(roll = %roll.short(), %error, "the coding of a roll is wrong");
+                    self.wrong_codings.insert(coding.coding);
+                }
+            }
+        }
+        for (source, fault) in faults {
+            self.blame(&source, fault).await;
+        }
+        Ok(Attempt::Moved)
+    }
+
+    /// Reads on a thread that may block.
+    async fn stretch(
+        &self,
+        reader: RollReader,
+        runs: Vec<ReadPlan>,
+        mut feeds: Vec<Feed>,
+        direct: bool,
+        mut sink: Sink,
+    ) -> Result<(Ended, Vec<Feed>), Failure> {
+        let reporter = self.reporter.clone();
+        blocking(move || {
+            let stop = || reporter.is_cancelled();
+            let ended = stretch::read(&reader, runs, &mut feeds, direct, &stop, &mut sink);
+            (ended, feeds)
+        })
+        .await
+    }
+
+    fn opener(&self, roll: &Roll) -> Result<Opener, String> {
+        let sealed = || format!("the key of roll {} does not open", roll.roll.short());
+        let key = self.shell.reading_key.as_ref().ok_or_else(sealed)?;
+        let opened = WrappedKey(roll.wrapped_key).open(key, self.shell.library, roll.roll);
+        Ok(Opener::new(&opened.map_err(|_| sealed())?, self.shell.library, roll.roll))
+    }
+
+    /// Whether a source may be read, as far as this restore knows.
+    fn may(&self, source: &Source) -> bool {
+        let trouble = self.troubles.get(&(source.volume, source.hash));
+        let well = trouble.is_none_or(|trouble| trouble.until.is_some_and(|until| until <= Instant::now()));
+        well && !self.without.contains(&source.site)
+    }
+
+    /// Whether a source may be read some day.
+    fn may_later(&self, source: &Source) -> bool {
+        let trouble = self.troubles.get(&(source.volume, source.hash));
+        trouble.is_none_or(|trouble| trouble.until.is_some()) && !self.without.contains(&source.site)
+    }
+
+    fn obstacle(&self, known: &RollSources) -> Obstacle {
+        let why = known.shortfall(|source| source.within_reach && self.may(source), &self.without);
+        Obstacle { why, hope: known.choose(|source| self.may_later(source)).is_some() }
+    }
+
+    /// Notes that a source failed. A damaged shard of ours is looked at as a whole and moved aside.
+    async fn blame(&mut self, source: &Source, fault: Fault) {
+        tracing::warn!(shard = %source.hash.short(), node = %source.node.short(), "a shard cannot be read: {fault}");
+        if fault == Fault::Damaged && source.here {
+            self.set_aside(source).await;
+        }
+        let trouble =
+            self.troubles.entry((source.volume, source.hash)).or_insert(Trouble { times: 0, until: None });
+        trouble.times += 1;
+        let again = matches!(fault, Fault::Passing(_) | Fault::Damaged) && trouble.times <= RETRIES;
+        trouble.until = again.then(|| Instant::now() + RETRY);
+    }
+
+    /// Moves a shard aside that is really damaged, and tells the core. Where only its outboard was bad, that is made
+    /// again and the shard stays.
+    async fn set_aside(&self, source: &Source) {
+        let Some(volume) = self.shell.volumes.get(&source.volume) else { return };
+        match volume.verify(source.hash).await {
+            Err(crate::blobs::StoreError::Damaged(_)) => {}
+            _ => return,
+        }
+        if let Err(error) = volume.quarantine(source.hash).await {
+            tracing::warn!(shard = %source.hash.short(), %error, "a damaged shard could not be moved aside");
+            return;
+        }
+        let (volume, hash) = (source.volume, source.hash);
+        // A core that is gone has no use for news.
+        drop(self.shell.core.settle(Event::ShardBad { volume, hash }).await);
+    }
+
+    /// Takes in what the writer finished.
+    async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) {
+        let results = writer.results().await;
+        let full = results.values().any(|result| matches!(result, Err(RestoreError::Full(_))));
+        let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
+        self.settle(jobs, ours);
+        if full {
+            for job in jobs.iter_mut().filter(|job| !job.over) {
+                job.over = true;
+                self.fail(&job.file.shown, "the disk of the target folder is full");
+            }
+        }
+    }
+
+    fn settle(&mut self, jobs: &mut [Job], results: Results) {
+        for (number, result) in results {
+            let Some(job) = jobs.get_mut(number) else { continue };
+            job.over = true;
+            match result {
+                Ok(restored) => {
+                    self.doc.files += 1;
+                    self.doc.bytes += job.file.wanted.len;
+                    match restored {
+                        Restored::Written(_) => {}
+                        Restored::Kept(_) => self.doc.files_kept += 1,
+                        Restored::Renamed(path) => self.doc.renamed.push(RenamedDoc {
+                            path: job.file.shown.clone(),
+                            written_as: path.to_string_lossy().into_owned(),
+                        }),
+                    }
+                }
+                Err(error) => self.fail(&job.file.shown, error.to_string()),
+            }
+        }
+    }
+
+    fn fail(&mut self, path: &str, error: impl Into<String>) {
+        self.doc.files_failed.push(FailedFileDoc { path: path.to_owned(), error: error.into() });
+    }
+
+    /// Gives up the rolls with such obstacles: files that lie elsewhere too are tried there, the others have failed.
+    fn give_up(
+        &mut self,
+        later: &mut BTreeMap<RollId, Obstacle>,
+        jobs: &mut [Job],
+        first: usize,
+        writer: &Writer,
+        which: impl Fn(&Obstacle) -> bool,
+    ) {
+        for (number, job) in jobs.iter_mut().enumerate() {
+            let roll = job.next().map(|part| part.roll);
+            let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else { continue };
+            writer.forget(first + number);
+            if !job.try_elsewhere() {
+                job.over = true;
+                let why = obstacle.why.clone();
+                self.fail(&job.file.shown, why);
+            }
+        }
+        later.retain(|_, obstacle| !which(obstacle));
+    }
+
+    /// Waits until one of the rolls can be read; `false` when the caller's patience is at its end.
+    async fn wait(&mut self, later: &mut BTreeMap<RollId, Obstacle>) -> Result<bool, Failure> {
+        let told = later.values().next().map(|obstacle| format!("waiting: {}", obstacle.why));
+        self.tally.note(told);
+        while self.pause().await? {
+            let rolls: Vec<RollId> = later.keys().copied().collect();
+            let known = move |node: &safelight_core::node::Node| -> Vec<_> {
+                rolls.iter().map(|roll| (*roll, roll_sources(node, roll))).collect()
+            };
+            let known = self.shell.core.ask(known).await.map_err(super::stopped)?;
+            let may = |source: &Source| source.within_reach && self.may(source);
+            let readable = |known: &RollSources| known.choose(may).is_some();
+            let found = known.into_iter().filter(|(_, known)| known.as_ref().is_some_and(readable));
+            let found: Vec<RollId> = found.map(|(roll, _)| roll).collect();
+            if !found.is_empty() {
+                later.retain(|roll, _| !found.contains(roll));
+                self.tally.note(None);
+                return Ok(true);
+            }
+        }
+        self.tally.note(None);
+        Ok(false)
+    }
+
+    /// Waits a moment; `false` when the caller's patience is at its end.
+    async fn pause(&mut self) -> Result<bool, Failure> {
+        if self.waited >= self.reporter.patience() {
+            return Ok(false);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(GLANCE) => self.waited += GLANCE,
+            () = self.reporter.cancelled() => self.check_cancelled()?,
+        }
+        Ok(true)
+    }
+
+    fn check_cancelled(&self) -> Result<(), Failure> {
+        match self.reporter.is_cancelled() {
+            true => Err(Failure::new("the restore was interrupted; the files that came back so far are whole")
+                .next("run it again: what is there already is kept")),
+            false => Ok(()),
+        }
+    }
+
+    /// The catalogs of a shoot. Those that are not here yet are waited for, and in the end read from shards; what
+    /// cannot be had either way is listed as failed.
+    async fn catalogs(
+        &mut self,
+        shoot: &ShootView,
+        folder: Option<&str>,
+    ) -> Result<Vec<(RollId, Catalog)>, Failure> {
+        let mut found = Vec::with_capacity(shoot.rolls.len());
+        let mut missing: Vec<Roll> = shoot.rolls.clone();
+        loop {
+            self.check_cancelled()?;
+            let (here, still) = self.catalogs_here(std::mem::take(&mut missing)).await?;
+            found.extend(here);
+            missing = still;
+            // Whatever can be read is worth more than what is waited for.
+            let mut unread = Vec::new();
+            for roll in missing {
+                match self.catalog_from_shards(&roll).await? {
+                    Ok(catalog) => found.push((roll.roll, catalog)),
+                    Err(obstacle) => unread.push((roll, obstacle)),
+                }
+            }
+            if let Some((_, obstacle)) = unread.first() {
+                let note = format!("waiting for the file lists of {} rolls: {}", unread.len(), obstacle.why);
+                self.tally.note(Some(note));
+            }
+            if unread.is_empty() || !self.pause().await? {
+                self.tally.note(None);
+                for (roll, obstacle) in &unread {
+                    let shown = format!("{} files of roll {}", roll.files, roll.roll.short());
+                    let shown = folder.map_or(shown.clone(), |folder| format!("{folder}/{shown}"));
+                    self.fail(&shown, format!("the list of files has not come; {}", obstacle.why));
+                }
+                return Ok(found);
+            }
+            missing = unread.into_iter().map(|(roll, _)| roll).collect();
+        }
+    }
+
+    /// The catalogs that are kept here, and the rolls whose are not.
+    async fn catalogs_here(&self, rolls: Vec<Roll>) -> Result<(Vec<(RollId, Catalog)>, Vec<Roll>), Failure> {
+        let shell = Arc::clone(self.shell);
+        blocking(move || {
+            let (mut found, mut missing) = (Vec::new(), Vec::new());
+            for roll in rolls {
+                let key = shell.reading_key.as_ref();
+                match key.map(|key| shell.catalogs.catalog(shell.library, &roll, key)) {
+                    Some(Ok(catalog)) => found.push((roll.roll, catalog)),
+                    Some(Err(error)) => {
+                        if !matches!(&error, CatalogError::Io(io) if io.kind() == std::io::ErrorKind::NotFound) {
+                            tracing::warn!(%error, "a catalog cannot be used");
+                        }
+                        missing.push(roll);
+                    }
+                    None => missing.push(roll),
+                }
+            }
+            (found, missing)
+        })
+        .await
+    }
+
+    /// A catalog read from the end of its roll.
+    async fn catalog_from_shards(&mut self, roll: &Roll) -> Result<Result<Catalog, Obstacle>, Failure> {
+        let shape = StreamShape { data_bytes: roll.data_bytes, catalog_bytes: roll.catalog_bytes };
+        for _ in 0..=RETRIES {
+            self.check_cancelled()?;
+            let plain = Arc::<std::sync::Mutex<Vec<u8>>>::default();
+            let into = Arc::clone(&plain);
+            let attempt = self.read(roll.roll, |reader| {
+                let sink: Sink = Box::new(move |_, bytes| {
+                    into.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(bytes);
+                    true
+                });
+                (vec![reader.plan_catalog()], sink)
+            });
+            if let Attempt::Not(obstacle) = attempt.await? {
+                return Ok(Err(obstacle));
+            }
+            let plain = std::mem::take(&mut *plain.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+            if let Ok(catalog) = Catalog::from_plain(&plain, shape) {
+                return Ok(Ok(catalog));
+            }
+        }
+        Ok(Err(Obstacle { why: "its shards cannot be read".into(), hope: true }))
+    }
+}
+
+/// Takes plaintext with its offset; says whether to go on.
+type Sink = Box<dyn FnMut(u64, &[u8]) -> bool + Send>;
+
+/// Spreads a roll's plaintext to the files that it belongs to.
+struct Spread {
+    /// By where they begin.
+    pieces: Vec<Piece>,
+    /// Bytes that each piece was given.
+    given: Vec<u64>,
+    /// Pieces before this one are complete.
+    from: usize,
+    first: usize,
+}
+
+impl Spread {
+    fn new(pieces: Vec<Piece>, first: usize) -> Self {
+        Self { given: vec![0; pieces.len()], pieces, from: 0, first }
+    }
+
+    fn give(&mut self, offset: u64, bytes: &[u8], writer: &Writer) -> bool {
+        let end = offset + bytes.len() as u64;
+        for (piece, given) in self.pieces.iter().zip(&mut self.given).skip(self.from) {
+            if piece.plain.start >= end {
+                break;
+            }
+            let (start, stop) = ((piece.plain.start + *given).max(offset), piece.plain.end.min(end));
+            if start >= stop {
+                continue;
+            }
+            let cut = Bytes::copy_from_slice(&bytes[(start - offset) as usize..(stop - offset) as usize]);
+            if !writer.bytes(self.first + piece.job, cut) {
+                return false;
+            }
+            *given += stop - start;
+        }
+        let complete = |at: usize| self.given[at] == self.pieces[at].plain.end - self.pieces[at].plain.start;
+        while self.from < self.pieces.len() && complete(self.from) {
+            self.from += 1;
+        }
+        true
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Failure::new("the restore broke off; run it again: what is there already is kept"))
+}
