@@ -180,7 +180,7 @@ fn settings_take_effect_and_stay() {
     assert_eq!(one["settings"][0]["default"], false, "{one}");
     assert!(one["settings"][0]["value"].as_str().is_some_and(|v| v.contains('5')), "{one}");
     cluster.ask("studio", &words!["config", "limit.up", "fast"]).failed(2);
-    cluster.ask("studio", &words!["config", "no.such.key", "1"]).failed(1);
+    cluster.ask("studio", &words!["config", "no.such.key", "1"]).failed(2);
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn files_are_short() {
 #[test]
 fn functions_are_short() {
     let mut long = Vec::new();
-    for (name, text) in sources() {
+    for (name, text) in sources().into_iter().filter(|(name, _)| !is_test(name) || name.starts_with("tests/"))
+    {
         let lines: Vec<_> = text.lines().collect();
         for (at, line) in lines.iter().enumerate().filter(|(_, line)| starts_function(line)) {
             let indent = line.len() - line.trim_start().len();
