@@ -24,6 +24,9 @@ use super::names::{SafePath, beside, tame_name};
 const MAX_OPEN_FOLDERS: usize = 64;
 /// Names tried beside files that are in the way before giving up.
 const MAX_ATTEMPTS: u32 = 1000;
+/// How the temporary names of files on their way back begin and end.
+const PART_START: &str = ".safelight-";
+const PART_END: &str = ".part";
 /// Bytes read at a time when an existing file is compared.
 const BUFFER: usize = 1 << 20;
 
@@ -99,6 +102,8 @@ pub struct RestoreTarget {
 struct Folder {
     handle: Arc<OwnedFd>,
     path: PathBuf,
+    /// What killed restores left in it was removed.
+    swept: bool,
 }
 
 impl RestoreTarget {
@@ -133,12 +138,15 @@ impl RestoreTarget {
         let safe = SafePath::new(path, self.windows);
         let folder = self.folder(&safe.folders, true)?;
         let moved = safe.changed || folder.path != safe.folders.iter().collect::<PathBuf>();
-        let temporary = OsString::from(format!(".safelight-{}.part", random_name()));
+        let temporary = OsString::from(format!("{PART_START}{}{PART_END}", random_name()));
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&*folder.handle, &temporary, flags, Mode::from_raw_mode(0o644))
             .map_err(|e| RestoreError::io(&safe.to_path(), e))?;
+        let file = File::from(file);
+        // For others to see that it is being written; where there are no locks, it is never swept away either.
+        let _ = file.try_lock();
         Ok(RestoreFile {
-            file: File::from(file),
+            file,
             hasher: blake3::Hasher::new(),
             written: 0,
             name: safe.name,
@@ -158,12 +166,16 @@ impl RestoreTarget {
     fn folder(&self, names: &[OsString], make: bool) -> Result<Folder, RestoreError> {
         let asked: PathBuf = names.iter().collect();
         let mut open = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(folder) = open.get(&asked) {
+        if let Some(folder) = open.get(&asked).filter(|folder| folder.swept || !make) {
             return Ok(folder.clone());
         }
-        let mut here = Folder { handle: self.root.clone(), path: PathBuf::new() };
+        let mut here = Folder { handle: self.root.clone(), path: PathBuf::new(), swept: false };
         for name in names {
             here = step(&here, name, make)?;
+        }
+        if make {
+            sweep(&here.handle);
+            here.swept = true;
         }
         if open.len() >= MAX_OPEN_FOLDERS {
             open.clear();
@@ -278,12 +290,32 @@ fn step(here: &Folder, name: &OsStr, make: bool) -> Result<Folder, RestoreError>
             }
         }
         match rustix::fs::openat(&*here.handle, &name, flags, Mode::empty()) {
-            Ok(handle) => return Ok(Folder { handle: Arc::new(handle), path: here.path.join(name) }),
+            Ok(handle) => {
+                return Ok(Folder { handle: Arc::new(handle), path: here.path.join(name), swept: false });
+            }
             Err(Errno::NOTDIR | Errno::LOOP) => attempt += 1,
             Err(error) => return Err(fail(error)),
         }
     }
     Err(RestoreError::NoName(here.path.join(name)))
+}
+
+/// Removes what restores that were killed have left in a folder. A file that one still writes is locked.
+fn sweep(folder: &OwnedFd) {
+    let Ok(entries) = rustix::fs::Dir::read_from(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let between = name.to_bytes().strip_prefix(PART_START.as_bytes());
+        if between.and_then(|rest| rest.strip_suffix(PART_END.as_bytes())).is_none_or(|id| id.len() != 16) {
+            continue;
+        }
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let abandoned = rustix::fs::openat(folder, name, flags, Mode::empty())
+            .is_ok_and(|file| File::from(file).try_lock().is_ok());
+        if abandoned {
+            let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
+        }
+    }
 }
 
 /// Renames within a folder, never over anything.
@@ -385,6 +417,21 @@ mod tests {
         assert_eq!(fs::read(&there).unwrap(), b"raw");
         assert_eq!(fs::metadata(&there).unwrap().modified().unwrap(), time);
         target.finish().unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_restore_left_is_swept_away_and_what_is_being_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        fs::write(dir.path().join("a/.safelight-0123456789abcdef.part"), "half").unwrap();
+        fs::write(dir.path().join("a/.safelight-mine.part"), "a person's own").unwrap();
+        let mut under_way = RestoreTarget::new(dir.path()).unwrap().create(b"a/one", wanted(b"one")).unwrap();
+        let again = RestoreTarget::new(dir.path()).unwrap();
+        assert_eq!(again.already_there(b"a/two", &wanted(b"two")), None);
+        put(&again, b"a/two", b"two").unwrap();
+        under_way.write(b"one").unwrap();
+        under_way.finish().unwrap();
+        assert_eq!(files(dir.path()), ["a/.safelight-mine.part", "a/one", "a/two"].map(PathBuf::from));
     }
 
     #[test]
