@@ -70,6 +70,13 @@ impl Marker {
         durable::replace(&path, &bytes).map_err(|e| StoreError::io(&path, e))
     }
 
+    /// Removes the marker durably; the directory holds no volume then.
+    pub(super) fn remove(dir: &Path) -> Result<(), StoreError> {
+        let path = base(dir).join("volume.json");
+        let removed = fs::remove_file(&path).and_then(|()| durable::sync_dir(&base(dir)));
+        removed.map_err(|e| StoreError::io(&path, e))
+    }
+
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Unavailable> {
         let bad = |why: String| Unavailable::Marker { path: path.to_owned(), why };
         let text: Text = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;

@@ -129,6 +129,19 @@ impl FsVolume {
         Ok(Self::open(dir, marker.volume, spec.library, &[]).await?.0)
     }
 
+    /// Unmakes a volume that was made for `library` and never held anything; one of another library, or with
+    /// shards on it, is left as it is.
+    pub async fn unmake(dir: &Path, library: LibraryId) -> Result<()> {
+        let dir = &absolute(dir)?;
+        let Some(marker) = Marker::read(dir)?.filter(|marker| marker.library == library) else { return Ok(()) };
+        let (open, found) = Self::open(dir, marker.volume, library, &[]).await?;
+        open.shutdown().await;
+        if found.unrecorded.is_empty() && found.partial.is_empty() {
+            Marker::remove(dir)?;
+        }
+        Ok(())
+    }
+
     /// Opens the volume that is expected in `dir` and compares its files with the ledger's rows for it.
     /// Drafts that were being written are removed: their roll starts again. Nothing else is ever deleted
     /// here.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use safelight_core::seal::RecoveryPhrase;
-use safelight_proto::id::NodeId;
+use safelight_proto::id::{LibraryId, NodeId};
 use safelight_proto::record::{Admit, Body, Delegate, Founding, Hlc, Record};
 use safelight_proto::vocabulary::{Role, Site};
 
@@ -11,18 +11,47 @@ use super::make::{Keys, NodePlan, check, make};
 use super::{node_id, random};
 use crate::admin::doc::MemberDoc;
 use crate::admin::operator::Failure;
+use crate::blobs::FsVolume;
+use crate::cli::client::explain;
+use crate::disk::durable;
 use crate::driver::wall_millis;
+use crate::home::Home;
+
+/// The libraries whose founding was begun in a home and not ended, beside the database that is to come.
+const NOTE: &str = "node.redb.founding";
 
 /// Founds the library of `phrase` with its first node, a studio, in `home`.
 pub async fn found(home: &Path, plan: &NodePlan, phrase: &RecoveryPhrase) -> Result<MemberDoc, Failure> {
     check(home, plan)?;
+    note(home, plan, phrase.library()).await?;
     let secret = random()?;
     let node = node_id(&secret);
     let records = studio_records(phrase, node, &plan.site);
     let reading_key = *phrase.reading_key().to_secret();
     let keys = Keys { secret, library: phrase.library(), reading_key: Some(reading_key) };
     make(home, plan, keys, &records, Vec::new()).await?;
+    // The home is complete; what is left of the attempt has no use, and does no harm either.
+    let _ = std::fs::remove_file(home.join(NOTE));
     Ok(MemberDoc { library: phrase.library().to_string(), node: node.to_string() })
+}
+
+/// Notes durably that `library` is being founded in `home`, and frees the volumes of an attempt that broke off there:
+/// its library never came to be.
+async fn note(home: &Path, plan: &NodePlan, library: LibraryId) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("the home {} cannot be written: {error}", home.display()))
+    };
+    let path = home.join(NOTE);
+    let mut noted = std::fs::read(&path).unwrap_or_default();
+    for earlier in noted.chunks_exact(LibraryId::LEN).filter_map(|id| id.try_into().ok()).map(LibraryId) {
+        for volume in &plan.volumes {
+            let unmade = FsVolume::unmake(&volume.path, earlier).await;
+            unmade.map_err(|error| Failure::new(format!("the volume cannot be made: {error}")))?;
+        }
+    }
+    Home::create(home).map_err(|error| explain(error, home))?;
+    noted.extend(library.0);
+    durable::replace(&path, &noted).map_err(|error| failed(&error))
 }
 
 /// What the authority says to make `node` a studio: the founding, its admission, and leave to admit vaults.
