@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use safelight_core::node::Node;
-use safelight_core::place::{Judgement, LossRates, Topology, Verdict, judge};
+use safelight_core::place::{Judgement, LossRates, RollView, Topology, Verdict, judge};
 use safelight_core::seal::ReadingKey;
 use safelight_proto::id::{Prefix, RollId, ShootId};
 use safelight_proto::record::Roll;
 use safelight_proto::vocabulary::Rule;
 
-use super::{Names, normal_name, pending, rolls_with_references};
+use super::{Names, normal_name, pending, roll_view, rolls_with_references, topology};
 use crate::admin::doc;
 use crate::admin::operator::Failure;
 
@@ -96,10 +96,7 @@ impl ShootView {
     pub fn judge(&self, node: &Node, topology: &Topology) -> Judgement {
         let rolls = rolls_with_references(node, &self.ids);
         let mut judgement = judge(topology, &self.rule, &LossRates::default(), self.name.as_deref(), &rolls);
-        // Catching up means that something is under way. A shoot that was laid out before the volumes came that could
-        // keep its rule is not: nothing moves it yet, and saying so is the honest verdict.
-        let under_way = pending(node, rolls.iter().map(|roll| roll.roll)).values().any(|bytes| *bytes > 0);
-        if judgement.verdict == Verdict::CatchingUp && !under_way {
+        if is_stuck(node, judgement.verdict, &rolls) {
             judgement.verdict = Verdict::AtRisk;
             judgement.remedy = Some(
                 "The volumes there are now could keep the rule, but this shoot was laid out before; ingest it again \
@@ -157,6 +154,20 @@ impl ShootView {
         }
         bytes
     }
+}
+
+/// Catching up means that something is under way. What was laid out before the volumes came that could keep its rule
+/// is not: nothing moves it yet, and saying so is the honest verdict.
+fn is_stuck(node: &Node, verdict: Verdict, rolls: &[RollView]) -> bool {
+    let under_way = || pending(node, rolls.iter().map(|roll| roll.roll)).values().any(|bytes| *bytes > 0);
+    verdict == Verdict::CatchingUp && !under_way()
+}
+
+/// Whether a roll lies where it cannot keep the library's rule, though the same bytes taken in now would.
+pub fn is_laid_out_badly(node: &Node, roll: &Roll) -> bool {
+    let (rule, rolls) = (node.manifest().rule(None), [roll_view(node, roll)]);
+    let judgement = judge(&topology(node), &rule, &LossRates::default(), None, &rolls);
+    is_stuck(node, judgement.verdict, &rolls)
 }
 
 /// The verdict's word in documents.

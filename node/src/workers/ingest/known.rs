@@ -13,7 +13,7 @@ use super::survey::Source;
 use crate::admin::operator::Failure;
 use crate::shell::Shell;
 use crate::store::files::KnownFile;
-use crate::view::{counts, normal_name};
+use crate::view::{counts, is_laid_out_badly, normal_name};
 
 /// Catalogs kept open: files mostly come in the order in which they came before.
 const OPEN: usize = 4;
@@ -36,14 +36,25 @@ pub struct Library {
     /// The shoot's normal name.
     shoot: String,
     catalogs: Vec<(RollId, Arc<Catalog>)>,
-    readable: BTreeMap<RollId, bool>,
+    worth: BTreeMap<RollId, Worth>,
+}
+
+/// What a roll is worth to those who would refer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// It cannot be read.
+    Nothing,
+    /// It can be read, and does not lie as well as the same bytes would if they were stored anew.
+    Poor,
+    /// It can be read and lies as well as anything would.
+    Good,
 }
 
 impl Library {
     /// The library as this node can read it.
     pub fn new(shell: Arc<Shell>, runtime: Handle, shoot: &str) -> Self {
         let shoot = normal_name(shoot);
-        Self { shell, runtime, shoot, catalogs: Vec::new(), readable: BTreeMap::new() }
+        Self { shell, runtime, shoot, catalogs: Vec::new(), worth: BTreeMap::new() }
     }
 
     /// Files of that length that begin so.
@@ -79,7 +90,9 @@ impl Library {
                 .iter()
                 .map(|extent| Extent { roll: Some(extent.roll.unwrap_or(candidate.roll)), ..*extent })
                 .collect();
-            if entry.bytes != candidate.bytes || !self.all_readable(&extents)? {
+            // To store a file once more in its own place would not undo what is there.
+            let least = if same_place { Worth::Poor } else { Worth::Good };
+            if entry.bytes != candidate.bytes || self.least_worth(&extents)? < least {
                 continue;
             }
             best = Some(Known { extents, same_place });
@@ -92,7 +105,7 @@ impl Library {
 
     /// What was readable may not be so much later.
     pub fn look_again(&mut self) {
-        self.readable.clear();
+        self.worth.clear();
     }
 
     fn catalog(&mut self, roll: RollId) -> Result<Option<Arc<Catalog>>, Failure> {
@@ -125,28 +138,38 @@ impl Library {
         }
     }
 
-    fn all_readable(&mut self, extents: &[Extent]) -> Result<bool, Failure> {
+    /// The worth of the poorest roll among `extents`.
+    fn least_worth(&mut self, extents: &[Extent]) -> Result<Worth, Failure> {
+        let mut least = Worth::Good;
         for roll in extents.iter().filter_map(|extent| extent.roll) {
-            let known = match self.readable.get(&roll) {
+            let worth = match self.worth.get(&roll) {
                 Some(known) => *known,
                 None => {
-                    let asked = self.shell.core.ask(move |node| is_readable(node, &roll));
-                    let readable = self.runtime.block_on(asked).map_err(Failure::from)?;
-                    self.readable.insert(roll, readable);
-                    readable
+                    let asked = self.shell.core.ask(move |node| worth(node, &roll));
+                    let worth = self.runtime.block_on(asked).map_err(Failure::from)?;
+                    self.worth.insert(roll, worth);
+                    worth
                 }
             };
-            if !known {
-                return Ok(false);
-            }
+            least = least.min(worth);
         }
-        Ok(true)
+        Ok(least)
     }
 }
 
 /// Whether an entry has the name that `source` would get.
 pub fn is_named(entry: &Entry, source: &Source) -> bool {
     entry.path == source.name && entry.raw_path == source.raw_name
+}
+
+fn worth(node: &Node, roll: &RollId) -> Worth {
+    match node.manifest().roll(roll) {
+        Some((record, _)) if is_readable(node, roll) => match is_laid_out_badly(node, record) {
+            true => Worth::Poor,
+            false => Worth::Good,
+        },
+        _ => Worth::Nothing,
+    }
 }
 
 /// Whether the roll is recorded and some coding has enough shards on volumes of nodes that are not lost.
