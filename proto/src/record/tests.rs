@@ -53,7 +53,7 @@ fn bodies() -> Vec<Body> {
         }),
         Body::Layout(Layout { roll, coding, volumes: vec![volume; 4] }),
         Body::Holding(Holding { roll, volume, held: [(coding, [0, 3].into())].into() }),
-        Body::Audit(Audit { roll, volume, passed: true }),
+        Body::Audit(Audit { roll, volume, holding: RecordId([15; 32]), passed: true }),
         Body::Rule(RuleInfo {
             shoot: Some(ShootId([6; 16])),
             rule: Rule { spend: Some(200), ..Rule::default() },
