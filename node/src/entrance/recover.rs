@@ -23,6 +23,8 @@ use crate::workers::restore;
 
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(200);
+/// Catalogs that have not come within this time of the last news are read from shards instead.
+const CATALOGS: Duration = Duration::from_secs(10);
 /// Members that can be reached are reached within this time of the first.
 const GATHER: Duration = Duration::from_secs(5);
 
@@ -145,22 +147,24 @@ async fn gather_and_restore(
     Ok((restored, complete, silent, as_of))
 }
 
-/// Waits until the survivor's manifest, and the catalogs it names, are here.
+/// Waits until the survivor's manifest is here, and the catalogs it names as far as they come. What does not come is
+/// no reason to give up: a list of files stands in the shards, too.
 async fn hear(shell: &Arc<Shell>, peer: NodeId, reporter: &Reporter) -> Result<(), Failure> {
     let mut deadline = Instant::now() + reporter.patience();
-    let mut before = (0, usize::MAX);
+    let (mut before, mut quiet) = ((0, usize::MAX), Instant::now());
     loop {
         let (heard, records, missing) = shell
             .core
             .ask(move |node| (node.has_heard(&peer), node.manifest().count(), node.missing_catalogs()))
             .await?;
-        if heard && missing == 0 {
+        if heard && (missing == 0 || quiet.elapsed() >= CATALOGS) {
             return Ok(());
         }
         // As long as something comes in there is no reason to give up.
         if (records, missing) != before {
             before = (records, missing);
-            deadline = Instant::now() + reporter.patience();
+            quiet = Instant::now();
+            deadline = quiet + reporter.patience();
         }
         reporter.progress(Progress {
             phase: "taking in what the library knows".into(),

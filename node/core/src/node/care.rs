@@ -32,7 +32,7 @@ const GROUP: u64 = 16 * 1024;
 pub(super) struct Care {
     /// Catalog blobs that this node keeps.
     pub(super) catalogs: BTreeSet<Hash>,
-    missing: BTreeMap<Hash, Attempt>,
+    missing: BTreeMap<Hash, Missing>,
     audits: BTreeMap<(RollId, VolumeId), Audit>,
     head_due: u64,
 }
@@ -51,6 +51,16 @@ struct Audit {
     attempt: Attempt,
 }
 
+/// A catalog that is not kept here yet.
+#[derive(Debug)]
+struct Missing {
+    /// Who wrote it: the one that has it for certain, as long as it lives.
+    author: NodeId,
+    /// The author was asked the last time, and did not give it.
+    elsewhere: bool,
+    attempt: Attempt,
+}
+
 impl Care {
     pub(super) fn new(catalogs: BTreeSet<Hash>) -> Self {
         Self { catalogs, ..Self::default() }
@@ -58,8 +68,8 @@ impl Care {
 
     /// A new peer may have what the others had not.
     pub(super) fn retry(&mut self, now: Now) {
-        for attempt in self.missing.values_mut() {
-            attempt.due = attempt.due.min(now.steady);
+        for missing in self.missing.values_mut() {
+            missing.attempt.due = missing.attempt.due.min(now.steady);
         }
     }
 
@@ -67,8 +77,8 @@ impl Care {
         if kept {
             self.missing.remove(&hash);
             self.catalogs.insert(hash);
-        } else if let Some(attempt) = self.missing.get_mut(&hash) {
-            *attempt = Attempt { under_way: false, due: now.steady + CATALOG_RETRY };
+        } else if let Some(missing) = self.missing.get_mut(&hash) {
+            missing.attempt = Attempt { under_way: false, due: now.steady + CATALOG_RETRY };
         }
     }
 }
@@ -83,7 +93,8 @@ impl Node {
     pub(super) fn review_care(&mut self, roll: RollId) {
         let Some((body, author)) = self.manifest.roll(&roll) else { return };
         if !self.care.catalogs.contains(&body.catalog_hash) {
-            self.care.missing.entry(body.catalog_hash).or_default();
+            let missing = Missing { author, elsewhere: false, attempt: Attempt::default() };
+            self.care.missing.entry(body.catalog_hash).or_insert(missing);
         }
         let mut due = BTreeMap::new();
         for volume in self.manifest.holdings(&roll).values().flat_map(|held| held.keys()) {
@@ -137,18 +148,23 @@ impl Node {
         if peers.is_empty() {
             return;
         }
-        let under_way = self.care.missing.values().filter(|attempt| attempt.under_way).count();
+        let under_way = self.care.missing.values().filter(|missing| missing.attempt.under_way).count();
         let ready: Vec<Hash> = self
             .care
             .missing
             .iter()
-            .filter(|(_, attempt)| !attempt.under_way && attempt.due <= now.steady)
+            .filter(|(_, missing)| !missing.attempt.under_way && missing.attempt.due <= now.steady)
             .map(|(hash, _)| *hash)
             .take(CATALOGS.saturating_sub(under_way))
             .collect();
         for hash in ready {
-            let from = peers[self.below(peers.len() as u64) as usize];
-            self.care.missing.insert(hash, Attempt { under_way: true, due: now.steady });
+            let anybody = peers[self.below(peers.len() as u64) as usize];
+            let Some(missing) = self.care.missing.get_mut(&hash) else { continue };
+            missing.attempt = Attempt { under_way: true, due: now.steady };
+            // The author first: until another has fetched it, nobody else can help.
+            let ask_author = !missing.elsewhere && peers.contains(&missing.author);
+            missing.elsewhere = ask_author;
+            let from = if ask_author { missing.author } else { anybody };
             step.effects.push(Effect::FetchCatalog { hash, from });
         }
     }
