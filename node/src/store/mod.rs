@@ -109,7 +109,8 @@ impl Store {
         volumes: &[(VolumeId, PathBuf)],
     ) -> Result<()> {
         let io = |error| StoreError::Io { path: path.to_owned(), error };
-        let draft = path.with_extension("new");
+        // Its name begins as the database's does: by that a home that broke off is known.
+        let draft = path.with_extension("redb.new");
         match std::fs::remove_file(&draft) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}

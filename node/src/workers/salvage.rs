@@ -61,9 +61,9 @@ pub fn salvage(
             found.bring(&file, &target, &tally, &mut doc)?;
         }
     }
-    target.finish().map_err(|error| {
-        Failure::new(format!("the target folder cannot be made durable: {error}"))
-    })?;
+    target
+        .finish()
+        .map_err(|error| Failure::new(format!("the target folder cannot be made durable: {error}")))?;
     doc.sources = found.reads.take();
     doc.files_failed.sort_by(|a, b| a.path.cmp(&b.path));
     doc.seconds = began.elapsed().as_secs_f64();
@@ -206,8 +206,10 @@ impl Found {
                 }
             }
             Err(Lost::Target(RestoreError::Full(_))) => {
-                return Err(Failure::new("the disk of the target folder is full; what came back so far is whole")
-                    .next("make room and run it again: what is there already is kept"));
+                return Err(Failure::new(
+                    "the disk of the target folder is full; what came back so far is whole",
+                )
+                .next("make room and run it again: what is there already is kept"));
             }
             Err(lost) => {
                 let error = lost.to_string();
@@ -218,14 +220,16 @@ impl Found {
     }
 
     /// From where the file lies, or from where else it lies.
-    fn rebuild(&mut self, file: &WantedFile, target: &RestoreTarget, tally: &Tally) -> Result<Restored, Lost> {
+    fn rebuild(
+        &mut self,
+        file: &WantedFile,
+        target: &RestoreTarget,
+        tally: &Tally,
+    ) -> Result<Restored, Lost> {
         let mut first = None;
         for parts in std::iter::once(&file.parts).chain(&file.elsewhere) {
-            let extents = parts.iter().map(|part| Extent {
-                roll: Some(part.roll),
-                offset: part.offset,
-                len: part.len,
-            });
+            let extents =
+                parts.iter().map(|part| Extent { roll: Some(part.roll), offset: part.offset, len: part.len });
             let entry = Entry {
                 path: String::new(),
                 raw_path: None,
@@ -365,7 +369,73 @@ impl Reads {
 
     fn take(&self) -> Vec<SourceDoc> {
         let source = |(dir, bytes): (String, u64)| SourceDoc { site: dir, bytes };
-        std::mem::take(&mut self.state().bytes).into_iter().filter(|(_, bytes)| *bytes > 0).map(source).collect()
+        std::mem::take(&mut self.state().bytes)
+            .into_iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(source)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use safelight_proto::record::Coding;
+
+    use super::super::restore::tests::{Studio, photo, phrase};
+    use super::*;
+    use crate::admin::operator::Exit;
+
+    fn run(dirs: &[PathBuf], phrase: &RecoveryPhrase, to: &Path) -> Result<(Exit, RestoreDoc), Failure> {
+        let (reporter, _reports) = Reporter::new(Duration::ZERO);
+        let outcome = salvage(dirs, phrase, to, &reporter)?;
+        Ok((outcome.exit, serde_json::from_value(outcome.document).unwrap()))
+    }
+
+    /// Copies shards of a coding under names that say nothing, with a bit flipped here and there.
+    fn copy(studio: &Studio, coding: &Coding, indexes: &[usize], to: &Path, flips: &[usize]) {
+        fs::create_dir_all(to).unwrap();
+        for index in indexes {
+            let mut bytes = fs::read(studio.shard(coding, *index)).unwrap();
+            flips.iter().for_each(|at| bytes[*at] ^= 4);
+            fs::write(to.join(format!("{}-{index}.bin", coding.roll.short())), bytes).unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn bare_shards_and_the_phrase_are_enough() {
+        let studio = Studio::new().await;
+        let photos = [photo(1, 1_500_000), photo(2, 10), photo(3, 300_000)];
+        let whole = studio.files(1, "Smith", 2, &photos).await;
+        let short = studio.files(2, "Jones", 3, &photos[..2]).await;
+        let (a, b) = (studio.dir.path().join("drive a"), studio.dir.path().join("drive b/deep"));
+        // One shard with a flipped bit in its header and in a unit, one that only fills the gap.
+        copy(&studio, &whole, &[1], &a, &[3, 500_000]);
+        copy(&studio, &whole, &[2, 3], &b, &[]);
+        copy(&studio, &short, &[0, 4], &b, &[]);
+        fs::write(b.join("notes.txt"), "no shard").unwrap();
+        studio.running.stop().await;
+
+        let (dirs, to) = ([a.clone(), b.parent().unwrap().to_owned()], studio.dir.path().join("out"));
+        let (exit, doc) = run(&dirs, &phrase(), &to).unwrap();
+        assert_eq!((exit, doc.files), (Exit::Attention, 3));
+        for (number, photo) in photos.iter().enumerate() {
+            assert!(fs::read(to.join(format!("Smith/card/{number}.NEF"))).unwrap() == *photo);
+        }
+        assert_eq!(doc.files_failed.len(), 1);
+        assert!(doc.files_failed[0].error.contains("1 more shard"), "{:?}", doc.files_failed);
+        assert_eq!(doc.sources.len(), 2);
+
+        let other = RecoveryPhrase::from_entropy([8; 32]);
+        let error = run(&dirs, &other, &to).unwrap_err();
+        assert!(error.message.contains(&phrase().library().short()), "{error}");
+        let empty = studio.dir.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        assert!(run(&[empty], &phrase(), &to).unwrap_err().message.contains("no shard files"));
+        let (_, again) = run(&dirs, &phrase(), &to).unwrap();
+        assert_eq!((again.files, again.files_kept), (3, 3));
     }
 }
 

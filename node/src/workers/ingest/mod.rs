@@ -30,6 +30,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod worker;
+mod writer;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -181,7 +181,7 @@ impl Ground {
     fn stage(&self, plan: &Plan, shard: u64) -> Vec<Option<Arc<FsVolume>>> {
         let mut room: BTreeMap<VolumeId, (usize, u64)> =
             self.own.iter().map(|(id, (_, room))| (*id, (0, *room))).collect();
-        let mut put = |id: VolumeId, room: &mut BTreeMap<VolumeId, (usize, u64)>| {
+        let put = |id: VolumeId, room: &mut BTreeMap<VolumeId, (usize, u64)>| {
             let (shards, left) = room.get_mut(&id).filter(|(_, left)| *left >= shard)?;
             (*shards, *left) = (*shards + 1, *left - shard);
             self.own.get(&id).map(|(volume, _)| Arc::clone(volume))

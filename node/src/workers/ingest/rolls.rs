@@ -4,11 +4,11 @@ use safelight_core::event::Event;
 use safelight_proto::catalog::{Entry, Extent};
 use safelight_proto::limit::EXTENTS_MAX;
 
-use super::batch::Batch;
 use super::place::{Ground, NoRoom, Placement, Size, promised};
-use super::stream::{Fault, Stream, VolumeFault, Written};
+use super::stream::{Fault, Stream, Written};
 use super::survey::Source;
 use super::worker::Worker;
+use super::writer::VolumeFault;
 use crate::admin::doc::RollDoc;
 use crate::admin::operator::Failure;
 use crate::blobs::StoreError;

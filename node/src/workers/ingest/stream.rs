@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use rand_chacha::ChaCha20Rng;
+use safelight_core::code::{FinishedShard, RollEnd};
 use safelight_core::event::Shard;
-use safelight_core::ingest::{CodingPlan, FinishError, NewRoll, RollEncoder, RollSummary};
+use safelight_core::ingest::{CodingPlan, FinishError, NewRoll, RollCoder, RollSealer, SealedRoll};
 use safelight_core::seal::FreshKey;
 use safelight_proto::catalog::Catalog;
 use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
@@ -15,6 +16,7 @@ use safelight_proto::shard::Geometry;
 use tokio::runtime::Handle;
 
 use super::place::Placement;
+use super::writer::{Draft, Drafts, Ended, VolumeFault, Writer};
 use super::{Shoot, drawn};
 use crate::admin::operator::Failure;
 use crate::blobs::{FsVolume, ShardDraft, StoreError};
@@ -29,34 +31,13 @@ pub enum Fault {
     Stop(Failure),
 }
 
-/// A volume that failed.
-#[derive(Debug)]
-pub struct VolumeFault {
-    /// Which.
-    pub volume: VolumeId,
-    /// How.
-    pub error: StoreError,
-}
-
-/// One shard, on its way to a file.
-struct Draft {
-    volume: Arc<FsVolume>,
-    draft: ShardDraft,
-}
-
-impl Draft {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), VolumeFault> {
-        let fault = |error| VolumeFault { volume: self.volume.id(), error };
-        self.draft.write_all(bytes).map_err(fault)
-    }
-}
-
 /// See the module's documentation. Dropped, it leaves nothing behind.
 pub struct Stream {
     plan: CodingPlan,
     placement: Placement,
-    encoder: RollEncoder,
-    drafts: BTreeMap<u8, Draft>,
+    sealer: RollSealer,
+    /// None once a volume failed.
+    writer: Option<Writer>,
 }
 
 impl Stream {
@@ -79,17 +60,21 @@ impl Stream {
             unit: placement.unit,
             indices: (0u8..).take(placement.layout.len()).collect(),
         };
-        let encoder = RollEncoder::new(roll, &plan)
-            .map_err(|error| Fault::Stop(Failure::new(format!("the roll cannot be coded: {error}"))))?;
-        let mut drafts = BTreeMap::new();
-        for ((index, header), volume) in encoder.headers().zip(&placement.staged) {
+        let stop = |why: String| Fault::Stop(Failure::new(why));
+        let coder =
+            RollCoder::new(&plan).map_err(|error| stop(format!("the roll cannot be coded: {error}")))?;
+        let mut drafts = Drafts::new();
+        for ((index, header), volume) in coder.headers().zip(&placement.staged) {
             let fault = |error| Fault::Volume(VolumeFault { volume: volume.id(), error });
             let draft = volume.draft(placement.shard_bytes).map_err(fault)?;
             let mut draft = Draft { volume: Arc::clone(volume), draft };
             draft.write(&header).map_err(Fault::Volume)?;
             drafts.insert(index, draft);
         }
-        Ok(Self { plan, placement, encoder, drafts })
+        let sealer = RollSealer::new(roll, plan.stripe_len());
+        let writer = Writer::start(coder, drafts)
+            .map_err(|error| stop(format!("the system gives no thread: {error}")))?;
+        Ok(Self { plan, placement, sealer, writer: Some(writer) })
     }
 
     /// The roll.
@@ -99,7 +84,7 @@ impl Stream {
 
     /// Where the next byte stands.
     pub fn position(&self) -> u64 {
-        self.encoder.position()
+        self.sealer.position()
     }
 
     /// Bytes of files that it still takes.
@@ -115,56 +100,68 @@ impl Stream {
     /// Where the next bytes go. Empty when the roll is full.
     pub fn buffer(&mut self) -> &mut [u8] {
         let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        let buffer = self.encoder.buffer();
+        let buffer = self.sealer.buffer();
         let most = buffer.len().min(room);
         &mut buffer[..most]
     }
 
-    /// Takes the first bytes of [`Self::buffer`].
+    /// Takes the first bytes of [`Self::buffer`]. After an error the stream is of no more use.
     pub fn advance(&mut self, filled: usize) -> Result<(), Fault> {
-        let drafts = &mut self.drafts;
-        self.encoder.advance(filled, |index, unit| write(drafts, index, unit)).map_err(Fault::Volume)
+        let writer = &mut self.writer;
+        let mut sink = |batch| writer.as_mut().ok_or(Ended)?.send(batch);
+        match self.sealer.advance(filled, &mut sink) {
+            Ok(()) => Ok(()),
+            Err(Ended) => Err(why_ended(self.writer.take())),
+        }
     }
 
     /// Seals the catalog, and makes every shard durable.
-    pub fn finish(mut self, shoot: &Shoot, catalog: &Catalog, runtime: &Handle) -> Result<Written, Fault> {
-        let drafts = &mut self.drafts;
-        let summary = self.encoder.finish(catalog, |index, unit| write(drafts, index, unit));
-        let summary = summary.map_err(|error| match error {
-            FinishError::Sink(fault) => Fault::Volume(fault),
-            other => Fault::Stop(Failure::new(format!("the roll cannot be finished: {other}"))),
-        })?;
-        for shard in &summary.shards {
-            write(drafts, shard.id.index, &shard.trailer).map_err(Fault::Volume)?;
+    pub fn finish(self, shoot: &Shoot, catalog: &Catalog, runtime: &Handle) -> Result<Written, Fault> {
+        let Self { plan, placement, sealer, mut writer } = self;
+        let sealed = sealer.finish(catalog, &mut |batch| writer.as_mut().ok_or(Ended)?.send(batch));
+        let sealed = match sealed {
+            Ok(sealed) => sealed,
+            Err(FinishError::Sink(Ended)) => return Err(why_ended(writer)),
+            Err(other) => {
+                return Err(Fault::Stop(Failure::new(format!("the roll cannot be finished: {other}"))));
+            }
+        };
+        let Some(writer) = writer else { return Err(why_ended(None)) };
+        let (coder, mut drafts) = writer.end().map_err(Fault::Volume)?;
+        let shards = coder.finish(&RollEnd { shape: sealed.shape, sealed_hash: sealed.sealed_hash });
+        for shard in &shards {
+            let Some(draft) = drafts.get_mut(&shard.id.index) else { continue };
+            draft.write(&shard.trailer).map_err(Fault::Volume)?;
         }
-        let shards =
-            runtime.block_on(make_durable(self.drafts, &summary, &self.plan)).map_err(Fault::Volume)?;
-        Ok(Written::new(shoot, catalog, &self.plan, &self.placement, summary, shards))
+        let kept = runtime.block_on(make_durable(drafts, &shards, &plan)).map_err(Fault::Volume)?;
+        Ok(Written::new(shoot, catalog, &plan, &placement, sealed, &shards, kept))
     }
 }
 
-fn write(drafts: &mut BTreeMap<u8, Draft>, index: u8, bytes: &[u8]) -> Result<(), VolumeFault> {
-    match drafts.get_mut(&index) {
-        Some(draft) => draft.write(bytes),
-        None => Ok(()),
+fn why_ended(writer: Option<Writer>) -> Fault {
+    match writer.map(Writer::end) {
+        Some(Err(fault)) => Fault::Volume(fault),
+        _ => Fault::Stop(Failure::new("a roll went on after it had failed")),
     }
 }
 
 /// A shard that lies durably on a volume.
 type Kept = (Arc<FsVolume>, Shard);
 
+/// What one volume is to make durable.
+type OnVolume = (Arc<FsVolume>, Vec<Shard>, Vec<(ShardDraft, Hash)>);
+
 /// Finishes the drafts of all volumes at once. When one fails, the others' shards are removed again.
 async fn make_durable(
-    drafts: BTreeMap<u8, Draft>,
-    summary: &RollSummary,
+    drafts: Drafts,
+    finished: &[FinishedShard],
     plan: &CodingPlan,
 ) -> Result<Vec<Kept>, VolumeFault> {
-    let mut by_volume: BTreeMap<VolumeId, (Arc<FsVolume>, Vec<Shard>, Vec<(ShardDraft, Hash)>)> =
-        BTreeMap::new();
+    let mut by_volume: BTreeMap<VolumeId, OnVolume> = BTreeMap::new();
     for (index, Draft { volume, draft }) in drafts {
-        let Some(finished) = summary.shards.iter().find(|shard| shard.id.index == index) else { continue };
-        let hash = finished.tree.hash();
-        let shard = Shard { hash, bytes: finished.tree.len(), roll: plan.roll, coding: plan.coding, index };
+        let Some(made) = finished.iter().find(|shard| shard.id.index == index) else { continue };
+        let hash = made.tree.hash();
+        let shard = Shard { hash, bytes: made.tree.len(), roll: plan.roll, coding: plan.coding, index };
         let slot = by_volume.entry(volume.id()).or_insert_with(|| (volume, Vec::new(), Vec::new()));
         slot.1.push(shard);
         slot.2.push((draft, hash));
@@ -222,10 +219,10 @@ impl Written {
         catalog: &Catalog,
         plan: &CodingPlan,
         placement: &Placement,
-        summary: RollSummary,
+        sealed: SealedRoll,
+        finished: &[FinishedShard],
         shards: Vec<Kept>,
     ) -> Self {
-        let sealed = summary.sealed;
         let geometry = Geometry { shape: sealed.shape, k: plan.k, unit: plan.unit };
         let (roll, coding) = (plan.roll, plan.coding);
         Self {
@@ -248,7 +245,7 @@ impl Written {
                 k: plan.k,
                 unit: plan.unit,
                 shard_bytes: geometry.shard_len(),
-                shards: summary.shards.iter().map(|shard| shard.tree.hash()).collect(),
+                shards: finished.iter().map(|shard| shard.tree.hash()).collect(),
             },
             layout: record::Layout { roll, coding, volumes: placement.layout.clone() },
             shards,

@@ -55,11 +55,6 @@ impl Filter {
         Ok(Self { include: globs(include)?, exclude: globs(exclude)? })
     }
 
-    /// Whether every path is wanted.
-    pub fn takes_all(&self) -> bool {
-        self.include.is_none() && self.exclude.is_none()
-    }
-
     fn wants(&self, path: &str) -> bool {
         self.include.as_ref().is_none_or(|globs| globs.is_match(path))
             && !self.exclude.as_ref().is_some_and(|globs| globs.is_match(path))
@@ -189,8 +184,10 @@ mod tests {
         let (early, late) = (catalog(9, 5, &[("a", 1), ("b", 2)]), catalog(3, 6, &[("a", 7), ("b", 2)]));
         for catalogs in [[early.clone(), late.clone()], [late, early]] {
             let files = wanted_files(&catalogs, None, &Filter::default());
-            let told: Vec<_> =
-                files.iter().map(|f| (f.shown.as_str(), f.wanted.hash.0[0], f.older, f.parts[0].roll.0[0])).collect();
+            let told: Vec<_> = files
+                .iter()
+                .map(|f| (f.shown.as_str(), f.wanted.hash.0[0], f.older, f.parts[0].roll.0[0]))
+                .collect();
             assert_eq!(told, [("a", 1, true, 9), ("a", 7, false, 3), ("b", 2, false, 3)]);
             assert_eq!(files[2].elsewhere, [vec![Part { roll: RollId([9; 32]), offset: 10, len: 10 }]]);
         }

@@ -6,14 +6,16 @@
 //!
 //! In the order of the data: [`files`] which files under which names, [`passes`] what to read of a roll in one go,
 //! [`sources`] where its shards are and which to take, [`feed`] one shard's units, [`stretch`] k of them made into
-//! plaintext, [`writer`] the disk. [`work`] goes from pass to pass: a source that fails is left out of the next one, a roll
+//! plaintext, [`spread`] cut into files, [`writer`] the disk. [`work`] goes from pass to pass: a source that fails is left out of the next one, a roll
 //! that cannot be rebuilt yet is left for later, and waited for once nothing else is left to do.
 
+mod catalogs;
 mod feed;
 pub mod files;
 mod open;
 mod passes;
 mod sources;
+mod spread;
 mod stretch;
 pub mod tally;
 #[cfg(test)]
@@ -69,8 +71,10 @@ pub async fn restore_files(
 ) -> Result<RestoreDoc, Failure> {
     let began = Instant::now();
     if shell.reading_key.is_none() {
-        return Err(Failure::new("this node is a vault: it holds shards that it cannot read; restore on a studio node")
-            .next("safelight nodes"));
+        return Err(Failure::new(
+            "this node is a vault: it holds shards that it cannot read; restore on a studio node",
+        )
+        .next("safelight nodes"));
     }
     let filter = Filter::new(&request.include, &request.exclude)?;
     let sites = shell.core.ask(all_sites).await.map_err(stopped)?;

@@ -179,9 +179,11 @@ impl RollSources {
             coding.geometry.k,
             self.roll.roll.short()
         );
-        for (places, what) in
-            [(silent, "not within reach"), (left_out, "left out by --without"), (failed, "damaged or failing")]
-        {
+        for (places, what) in [
+            (silent, "not within reach"),
+            (left_out, "left out by --without"),
+            (failed, "damaged or failing"),
+        ] {
             if !places.is_empty() {
                 let places: Vec<String> = places.into_iter().collect();
                 text.push_str(&format!("; {what}: {}", places.join(", ")));

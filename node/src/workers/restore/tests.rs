@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
-
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
@@ -188,12 +187,12 @@ impl Studio {
     }
 
     /// Where a shard's file is.
-    pub(crate) fn shard(&self, coding: &Coding, index: usize) -> std::path::PathBuf {
+    pub(crate) fn shard(&self, coding: &Coding, index: usize) -> PathBuf {
         let volume = self.dir.path().join(format!("volume{}", index % self.volumes.len()));
         volume.join(format!("safelight/shards/{}.shard", coding.shards[index]))
     }
 
-    fn to(&self) -> std::path::PathBuf {
+    fn to(&self) -> PathBuf {
         self.dir.path().join("back")
     }
 
@@ -261,11 +260,25 @@ async fn files_come_back_as_they_were_and_a_second_time_are_kept() {
     let doc = studio.restore_with(all).await.unwrap();
     assert_eq!(doc.files, 2);
     for folder in ["Smith wedding", "Smith_ party"] {
-        assert_eq!(fs::read(studio.dir.path().join("all").join(folder).join("card/1.NEF")).unwrap(), photo(2, 10));
+        assert_eq!(
+            fs::read(studio.dir.path().join("all").join(folder).join("card/1.NEF")).unwrap(),
+            photo(2, 10)
+        );
     }
-    assert_eq!(studio.restore_with(Restore {
-        what: one("Nobody"), to: studio.to(), include: vec![], exclude: vec![], without: vec![]
-    }).await.unwrap_err().exit, crate::admin::operator::Exit::Failed);
+    assert_eq!(
+        studio
+            .restore_with(Restore {
+                what: one("Nobody"),
+                to: studio.to(),
+                include: vec![],
+                exclude: vec![],
+                without: vec![]
+            })
+            .await
+            .unwrap_err()
+            .exit,
+        crate::admin::operator::Exit::Failed
+    );
     studio.running.stop().await;
 }
 
@@ -278,16 +291,17 @@ async fn a_damaged_shard_is_moved_aside_and_another_takes_over() {
     all_there(&studio.to(), &photos());
     assert_eq!((doc.files, doc.files_failed.len()), (4, 0));
     let bad = coding.shards[0];
-    let known = studio.shell().core.ask(move |node| {
-        node.ledger().values().any(|shards| shards.contains_key(&bad))
-    });
+    let known =
+        studio.shell().core.ask(move |node| node.ledger().values().any(|shards| shards.contains_key(&bad)));
     assert!(!known.await.unwrap(), "the core still counts on the damaged shard");
     assert!(!studio.shard(&coding, 0).exists());
 
     // A damaged catalog is no loss either: it is in the roll too.
     let catalogs = studio.dir.path().join("home");
     let blobs = walkdir::WalkDir::new(catalogs).into_iter().flatten();
-    for blob in blobs.filter(|e| e.path().parent().is_some_and(|p| p.ends_with("catalogs")) && e.path().is_file()) {
+    for blob in
+        blobs.filter(|e| e.path().parent().is_some_and(|p| p.ends_with("catalogs")) && e.path().is_file())
+    {
         flip(blob.path(), 5);
     }
     let doc = studio.restore(one("Smith")).await;
@@ -354,6 +368,7 @@ async fn files_that_span_rolls_repeat_and_bear_hostile_names() {
             entry("/etc/passwd", &photo(6, 99), vec![extents[1]]),
             entry("version.NEF", &photo(6, 99), vec![extents[1]]),
             entry("empty.txt", b"", vec![]),
+            entry("beyond.NEF", &photo(5, 10), vec![far(1 << 33, 10)]),
         ]
     };
     let data = vec![tail.to_vec(), photo(6, 99)];
@@ -363,7 +378,8 @@ async fn files_that_span_rolls_repeat_and_bear_hostile_names() {
     studio.store(NewFiles { roll: 3, shoot: "Smith", ingested_ms: 3, k: 1, data, entries: &entries }).await;
 
     let doc = studio.restore(one("Smith")).await;
-    assert_eq!((doc.files, doc.files_failed.len()), (7, 0), "{:?}", doc.files_failed);
+    assert_eq!((doc.files, doc.files_failed.len()), (7, 1), "{:?}", doc.files_failed);
+    assert!(doc.files_failed[0].error.contains("beyond the end"), "{:?}", doc.files_failed);
     let read = |path: &str| fs::read(studio.to().join(path)).unwrap();
     assert!(read("movie.mov") == whole);
     assert_eq!(read("again.NEF"), photo(5, 50_000));

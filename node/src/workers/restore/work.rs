@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,24 +10,22 @@ use futures::future::join_all;
 use safelight_core::event::Event;
 use safelight_core::restore::{ReadPlan, RollReader};
 use safelight_core::seal::{Opener, WrappedKey};
-use safelight_proto::catalog::Catalog;
 use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
 use safelight_proto::record::Roll;
-use safelight_proto::shard::StreamShape;
 use safelight_proto::vocabulary::Site;
 
 use super::feed::{Fault, Feed};
 use super::files::{Filter, wanted_files};
 use super::open::open;
-use super::passes::{Job, Piece, next_roll, ready, runs};
+use super::passes::{Job, next_roll, ready, runs};
 use super::sources::{RollSources, Source, roll_sources};
+use super::spread::Spread;
 use super::stretch::{self, Ended};
 use super::tally::Tally;
 use super::writer::{Results, Writer};
 use crate::admin::doc::{FailedFileDoc, RenamedDoc, RestoreDoc, SourceDoc};
 use crate::admin::operator::{Failure, Reporter};
-use crate::catalogs::CatalogError;
-use crate::disk::restore::{RestoreError, RestoreTarget, Restored};
+use crate::disk::restore::{RestoreTarget, Restored};
 use crate::shell::Shell;
 use crate::view::ShootView;
 
@@ -35,7 +33,7 @@ use crate::view::ShootView;
 const GLANCE: Duration = Duration::from_millis(250);
 /// A source that failed is tried again after this long, so many times.
 const RETRY: Duration = Duration::from_secs(2);
-const RETRIES: u32 = 3;
+pub(super) const RETRIES: u32 = 3;
 
 /// A source that failed.
 #[derive(Debug)]
@@ -47,27 +45,29 @@ struct Trouble {
 
 /// Why a roll is not read now.
 #[derive(Debug)]
-struct Obstacle {
-    why: String,
+pub(super) struct Obstacle {
+    pub(super) why: String,
     /// Waiting may help.
-    hope: bool,
+    pub(super) hope: bool,
 }
 
 /// What came of an attempt to read a roll.
-enum Attempt {
-    /// Something was read, or a source was found wanting: ask again.
+pub(super) enum Attempt {
+    /// All that was asked for was read.
+    Read,
+    /// It broke off, and why is known now: ask again.
     Moved,
     Not(Obstacle),
 }
 
 /// One restore: its target, what it learnt about sources, and what came of it.
 pub(super) struct Work<'a> {
-    shell: &'a Arc<Shell>,
-    reporter: &'a Reporter,
+    pub(super) shell: &'a Arc<Shell>,
+    pub(super) reporter: &'a Reporter,
     target: Arc<RestoreTarget>,
     filter: Filter,
     without: Vec<Site>,
-    tally: Arc<Tally>,
+    pub(super) tally: Arc<Tally>,
     doc: RestoreDoc,
     taken: BTreeMap<String, u64>,
     troubles: BTreeMap<(VolumeId, Hash), Trouble>,
@@ -149,17 +149,21 @@ impl<'a> Work<'a> {
 
     /// Brings these files back; their numbers start at `first`.
     async fn bring(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
-        let empty: Vec<usize> =
-            jobs.iter().enumerate().filter(|(_, job)| !job.over && job.next().is_none()).map(|(n, _)| n).collect();
+        let empty: Vec<usize> = jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| !job.over && job.next().is_none())
+            .map(|(n, _)| n)
+            .collect();
         let hand = writer.clone();
         blocking(move || empty.into_iter().all(|number| hand.bytes(first + number, Bytes::new()))).await?;
-        self.take_results(jobs, first, writer).await;
+        self.take_results(jobs, first, writer).await?;
         let mut later: BTreeMap<RollId, Obstacle> = BTreeMap::new();
         loop {
             self.check_cancelled()?;
             match next_roll(jobs, |roll| later.contains_key(roll)) {
                 Some(roll) => match self.pass(roll, jobs, first, writer).await? {
-                    Attempt::Moved => {}
+                    Attempt::Read | Attempt::Moved => {}
                     Attempt::Not(obstacle) => drop(later.insert(roll, obstacle)),
                 },
                 None if later.is_empty() => return Ok(()),
@@ -190,32 +194,41 @@ impl<'a> Work<'a> {
         let attempt = self
             .read(roll, |reader| {
                 let (runs, pieces) = runs(reader, pieces);
-                let spread = spread.insert(Arc::new(std::sync::Mutex::new(Spread::new(pieces, first))));
+                let spread = spread.insert(Arc::new(Mutex::new(Spread::new(pieces, first))));
                 let spread = Arc::clone(spread);
                 let sink: Sink = Box::new(move |offset, bytes| {
-                    let mut spread = spread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut spread = spread.lock().unwrap_or_else(PoisonError::into_inner);
                     spread.give(offset, bytes, &hand)
                 });
                 (runs, sink)
             })
             .await?;
+        let mut beyond = BTreeSet::new();
         if let Some(spread) = spread {
-            let spread = spread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let spread = spread.lock().unwrap_or_else(PoisonError::into_inner);
             for (piece, given) in spread.pieces.iter().zip(&spread.given) {
                 jobs[piece.job].advance(*given);
+                if matches!(attempt, Attempt::Read) && *given < piece.plain.end - piece.plain.start {
+                    beyond.insert(piece.job);
+                }
             }
         }
-        self.take_results(jobs, first, writer).await;
+        self.take_results(jobs, first, writer).await?;
+        for number in beyond {
+            let why = format!("its file list points beyond the end of roll {}", roll.short());
+            self.lose(&mut jobs[number], first + number, writer, &why);
+        }
         Ok(attempt)
     }
 
     /// Reads of `roll` what `ask` wants, into the sink that it gives.
-    async fn read(
+    pub(super) async fn read(
         &mut self,
         roll: RollId,
         ask: impl FnOnce(&RollReader) -> (Vec<ReadPlan>, Sink),
     ) -> Result<Attempt, Failure> {
-        let known = self.shell.core.ask(move |node| roll_sources(node, &roll)).await.map_err(super::stopped)?;
+        let known =
+            self.shell.core.ask(move |node| roll_sources(node, &roll)).await.map_err(super::stopped)?;
         let Some(mut known) = known else {
             let why = format!("nothing is known of roll {} yet", roll.short());
             return Ok(Attempt::Not(Obstacle { why, hope: true }));
@@ -235,8 +248,9 @@ impl<'a> Work<'a> {
         let spans = |index| stretch::spans(&reader, &runs, index, direct);
         let wanted = chosen.iter().map(|source| (*source, spans(source.index)));
         let wanted: Vec<_> = wanted.filter(|(_, spans)| !spans.groups().is_empty()).collect();
-        let opened =
-            wanted.iter().map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
+        let opened = wanted
+            .iter()
+            .map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
         let mut feeds = Vec::with_capacity(wanted.len());
         let mut faults = Vec::new();
         for ((source, _), feed) in wanted.iter().zip(join_all(opened).await) {
@@ -252,7 +266,8 @@ impl<'a> Work<'a> {
                 *self.taken.entry(source.site.name().to_owned()).or_default() += feed.taken;
             }
             match ended {
-                Ended::Done | Ended::Stopped => {}
+                Ended::Done => return Ok(Attempt::Read),
+                Ended::Stopped => {}
                 Ended::Feed(number, fault) => faults.extend(sources.get(number).map(|s| (s.clone(), fault))),
                 Ended::Coding(error) => {
                     tracing::error!(roll = %roll.short(), %error, "the coding of a roll is wrong");
@@ -336,21 +351,21 @@ impl<'a> Work<'a> {
         }
         let (volume, hash) = (source.volume, source.hash);
         // A core that is gone has no use for news.
-        drop(self.shell.core.settle(Event::ShardBad { volume, hash }).await);
+        let _ = self.shell.core.settle(Event::ShardBad { volume, hash }).await;
     }
 
     /// Takes in what the writer finished.
-    async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) {
-        let results = writer.results().await;
-        let full = results.values().any(|result| matches!(result, Err(RestoreError::Full(_))));
+    async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
+        let results = writer.results().await.ok_or_else(broken_off)?;
         let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
         self.settle(jobs, ours);
-        if full {
+        if writer.is_full() {
             for job in jobs.iter_mut().filter(|job| !job.over) {
                 job.over = true;
                 self.fail(&job.file.shown, "the disk of the target folder is full");
             }
         }
+        Ok(())
     }
 
     fn settle(&mut self, jobs: &mut [Job], results: Results) {
@@ -375,7 +390,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn fail(&mut self, path: &str, error: impl Into<String>) {
+    pub(super) fn fail(&mut self, path: &str, error: impl Into<String>) {
         self.doc.files_failed.push(FailedFileDoc { path: path.to_owned(), error: error.into() });
     }
 
@@ -390,15 +405,25 @@ impl<'a> Work<'a> {
     ) {
         for (number, job) in jobs.iter_mut().enumerate() {
             let roll = job.next().map(|part| part.roll);
-            let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else { continue };
-            writer.forget(first + number);
-            if !job.try_elsewhere() {
-                job.over = true;
-                let why = obstacle.why.clone();
-                self.fail(&job.file.shown, why);
-            }
+            let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else {
+                continue;
+            };
+            let why = obstacle.why.clone();
+            self.lose(job, first + number, writer, &why);
         }
         later.retain(|_, obstacle| !which(obstacle));
+    }
+
+    /// A file whose bytes cannot be had from where they are looked for: it is tried elsewhere, or has failed.
+    fn lose(&mut self, job: &mut Job, number: usize, writer: &Writer, why: &str) {
+        if job.over {
+            return;
+        }
+        writer.forget(number);
+        if !job.try_elsewhere() {
+            job.over = true;
+            self.fail(&job.file.shown, why);
+        }
     }
 
     /// Waits until one of the rolls can be read; `false` when the caller's patience is at its end.
@@ -426,7 +451,7 @@ impl<'a> Work<'a> {
     }
 
     /// Waits a moment; `false` when the caller's patience is at its end.
-    async fn pause(&mut self) -> Result<bool, Failure> {
+    pub(super) async fn pause(&mut self) -> Result<bool, Failure> {
         if self.waited >= self.reporter.patience() {
             return Ok(false);
         }
@@ -437,146 +462,27 @@ impl<'a> Work<'a> {
         Ok(true)
     }
 
-    fn check_cancelled(&self) -> Result<(), Failure> {
+    pub(super) fn check_cancelled(&self) -> Result<(), Failure> {
         match self.reporter.is_cancelled() {
-            true => Err(Failure::new("the restore was interrupted; the files that came back so far are whole")
-                .next("run it again: what is there already is kept")),
+            true => {
+                Err(Failure::new("the restore was interrupted; the files that came back so far are whole")
+                    .next("run it again: what is there already is kept"))
+            }
             false => Ok(()),
         }
-    }
-
-    /// The catalogs of a shoot. Those that are not here yet are waited for, and in the end read from shards; what
-    /// cannot be had either way is listed as failed.
-    async fn catalogs(
-        &mut self,
-        shoot: &ShootView,
-        folder: Option<&str>,
-    ) -> Result<Vec<(RollId, Catalog)>, Failure> {
-        let mut found = Vec::with_capacity(shoot.rolls.len());
-        let mut missing: Vec<Roll> = shoot.rolls.clone();
-        loop {
-            self.check_cancelled()?;
-            let (here, still) = self.catalogs_here(std::mem::take(&mut missing)).await?;
-            found.extend(here);
-            missing = still;
-            // Whatever can be read is worth more than what is waited for.
-            let mut unread = Vec::new();
-            for roll in missing {
-                match self.catalog_from_shards(&roll).await? {
-                    Ok(catalog) => found.push((roll.roll, catalog)),
-                    Err(obstacle) => unread.push((roll, obstacle)),
-                }
-            }
-            if let Some((_, obstacle)) = unread.first() {
-                let note = format!("waiting for the file lists of {} rolls: {}", unread.len(), obstacle.why);
-                self.tally.note(Some(note));
-            }
-            if unread.is_empty() || !self.pause().await? {
-                self.tally.note(None);
-                for (roll, obstacle) in &unread {
-                    let shown = format!("{} files of roll {}", roll.files, roll.roll.short());
-                    let shown = folder.map_or(shown.clone(), |folder| format!("{folder}/{shown}"));
-                    self.fail(&shown, format!("the list of files has not come; {}", obstacle.why));
-                }
-                return Ok(found);
-            }
-            missing = unread.into_iter().map(|(roll, _)| roll).collect();
-        }
-    }
-
-    /// The catalogs that are kept here, and the rolls whose are not.
-    async fn catalogs_here(&self, rolls: Vec<Roll>) -> Result<(Vec<(RollId, Catalog)>, Vec<Roll>), Failure> {
-        let shell = Arc::clone(self.shell);
-        blocking(move || {
-            let (mut found, mut missing) = (Vec::new(), Vec::new());
-            for roll in rolls {
-                let key = shell.reading_key.as_ref();
-                match key.map(|key| shell.catalogs.catalog(shell.library, &roll, key)) {
-                    Some(Ok(catalog)) => found.push((roll.roll, catalog)),
-                    Some(Err(error)) => {
-                        if !matches!(&error, CatalogError::Io(io) if io.kind() == std::io::ErrorKind::NotFound) {
-                            tracing::warn!(%error, "a catalog cannot be used");
-                        }
-                        missing.push(roll);
-                    }
-                    None => missing.push(roll),
-                }
-            }
-            (found, missing)
-        })
-        .await
-    }
-
-    /// A catalog read from the end of its roll.
-    async fn catalog_from_shards(&mut self, roll: &Roll) -> Result<Result<Catalog, Obstacle>, Failure> {
-        let shape = StreamShape { data_bytes: roll.data_bytes, catalog_bytes: roll.catalog_bytes };
-        for _ in 0..=RETRIES {
-            self.check_cancelled()?;
-            let plain = Arc::<std::sync::Mutex<Vec<u8>>>::default();
-            let into = Arc::clone(&plain);
-            let attempt = self.read(roll.roll, |reader| {
-                let sink: Sink = Box::new(move |_, bytes| {
-                    into.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(bytes);
-                    true
-                });
-                (vec![reader.plan_catalog()], sink)
-            });
-            if let Attempt::Not(obstacle) = attempt.await? {
-                return Ok(Err(obstacle));
-            }
-            let plain = std::mem::take(&mut *plain.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-            if let Ok(catalog) = Catalog::from_plain(&plain, shape) {
-                return Ok(Ok(catalog));
-            }
-        }
-        Ok(Err(Obstacle { why: "its shards cannot be read".into(), hope: true }))
     }
 }
 
 /// Takes plaintext with its offset; says whether to go on.
-type Sink = Box<dyn FnMut(u64, &[u8]) -> bool + Send>;
+pub(super) type Sink = Box<dyn FnMut(u64, &[u8]) -> bool + Send>;
 
-/// Spreads a roll's plaintext to the files that it belongs to.
-struct Spread {
-    /// By where they begin.
-    pieces: Vec<Piece>,
-    /// Bytes that each piece was given.
-    given: Vec<u64>,
-    /// Pieces before this one are complete.
-    from: usize,
-    first: usize,
-}
-
-impl Spread {
-    fn new(pieces: Vec<Piece>, first: usize) -> Self {
-        Self { given: vec![0; pieces.len()], pieces, from: 0, first }
-    }
-
-    fn give(&mut self, offset: u64, bytes: &[u8], writer: &Writer) -> bool {
-        let end = offset + bytes.len() as u64;
-        for (piece, given) in self.pieces.iter().zip(&mut self.given).skip(self.from) {
-            if piece.plain.start >= end {
-                break;
-            }
-            let (start, stop) = ((piece.plain.start + *given).max(offset), piece.plain.end.min(end));
-            if start >= stop {
-                continue;
-            }
-            let cut = Bytes::copy_from_slice(&bytes[(start - offset) as usize..(stop - offset) as usize]);
-            if !writer.bytes(self.first + piece.job, cut) {
-                return false;
-            }
-            *given += stop - start;
-        }
-        let complete = |at: usize| self.given[at] == self.pieces[at].plain.end - self.pieces[at].plain.start;
-        while self.from < self.pieces.len() && complete(self.from) {
-            self.from += 1;
-        }
-        true
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Failure::new("the restore broke off; run it again: what is there already is kept"))
+    done.map_err(|_| broken_off())
+}
+
+fn broken_off() -> Failure {
+    Failure::new("the restore broke off").next("run it again: what is there already is kept")
 }

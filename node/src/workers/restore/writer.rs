@@ -61,7 +61,7 @@ impl Writer {
     /// Adds bytes to a file; the first that come for it create it. Blocks. `false` when nothing more
     /// can be written.
     pub fn bytes(&self, number: usize, bytes: Bytes) -> bool {
-        !self.full.load(Ordering::Relaxed) && self.messages.send(Message::Bytes(number, bytes)).is_ok()
+        !self.is_full() && self.messages.send(Message::Bytes(number, bytes)).is_ok()
     }
 
     /// Forgets what was written of a file.
@@ -69,17 +69,22 @@ impl Writer {
         self.messages.send(Message::Forget(number)).is_ok()
     }
 
-    /// Waits until everything before is done, and takes the results that are new.
-    pub async fn results(&self) -> Results {
+    /// Whether the target's disk turned out to be full.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything before is done, and takes the results that are new; nothing when the thread is gone.
+    pub async fn results(&self) -> Option<Results> {
         let (done, marked) = oneshot::channel();
         let messages = self.messages.clone();
         // The queue may be full; waiting for room is no work for an async thread.
         let sent = tokio::task::spawn_blocking(move || messages.send(Message::Mark(done)).is_ok()).await;
-        if sent.unwrap_or(false) {
-            // A thread that is gone has written its last result.
-            let _ = marked.await;
+        if !sent.unwrap_or(false) {
+            return None;
         }
-        std::mem::take(&mut *self.results.lock().unwrap_or_else(PoisonError::into_inner))
+        marked.await.ok()?;
+        Some(std::mem::take(&mut *self.results.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -1,0 +1,28 @@
+//! The promises of the program, kept by real processes: every test drives the real binary through its public
+//! commands and `--json`, and looks at what lies on the disks. One file for each promise.
+
+mod support;
+
+mod story;
+
+mod ingest;
+
+mod verdicts;
+
+mod restart;
+
+mod secrecy;
+
+mod badinput;
+
+mod places;
+
+mod damage;
+
+mod salvage;
+
+mod cli;
+
+mod photos;
+
+mod tidy;
