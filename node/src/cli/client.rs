@@ -14,6 +14,8 @@ use crate::admin::operator::{Failure, Outcome, Report};
 use crate::admin::server::HEARTBEAT;
 use crate::home::{Home, HomeError};
 
+/// A node that was launched in the same breath as the command takes its home's lock within this time.
+const LAUNCH: Duration = Duration::from_secs(1);
 /// Pause between two looks at a node that is just starting.
 const START_PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,7 +42,7 @@ impl Client {
     pub fn find(dir: &Path, timeout: Duration) -> Result<Self, Failure> {
         let home = Home::open(dir).map_err(|error| explain(error, dir))?;
         let agent = agent();
-        let deadline = Instant::now() + timeout;
+        let (deadline, launched) = (Instant::now() + timeout, Instant::now() + LAUNCH.min(timeout));
         loop {
             // The lock first: a node that is killed leaves its address behind, but never its lock.
             let locked = home.is_locked().map_err(|error| explain(error, dir))?;
@@ -48,7 +50,8 @@ impl Client {
                 Failure::new(format!("the address of the node in {} cannot be read: {e}", dir.display()))
             })?;
             match api {
-                _ if !locked => return Err(not_running(dir)),
+                _ if !locked && Instant::now() >= launched => return Err(not_running(dir)),
+                _ if !locked => thread::sleep(START_PAUSE),
                 Some(api) if is_up(&agent, &api) => return Ok(Self { agent, api, home, timeout }),
                 _ if Instant::now() >= deadline => {
                     let message =

@@ -1,6 +1,7 @@
 //! The documents of `status`, `nodes` and `volumes`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use safelight_core::node::Node;
 use safelight_core::place::{Collision, Topology};
@@ -9,7 +10,11 @@ use safelight_proto::id::{NodeId, VolumeId};
 
 use super::{Names, ShootView, counts, shoots, topology};
 use crate::admin::doc;
+use crate::driver::wall_millis;
 use crate::volumes::State;
+
+/// Clocks that differ by more than this are worth a word.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
 
 /// What only the shell knows about this node.
 pub struct Local {
@@ -80,10 +85,31 @@ fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
             }
         })
         .collect();
+    warnings.extend(clocks(node, wall_millis()));
     if node.missing_catalogs() > 0 {
         warnings.push(format!("{} catalogs are still on their way here", node.missing_catalogs()));
     }
     warnings
+}
+
+/// Members whose clock is far ahead of this node's. One of the two is wrong; order is kept by hybrid time either way.
+fn clocks(node: &Node, now: u64) -> Vec<String> {
+    let mut ahead: BTreeMap<NodeId, u64> = BTreeMap::new();
+    for (member, said, _) in node.manifest().heads() {
+        let by = said.millis().saturating_sub(now);
+        if by > CLOCKS_DIFFER.as_millis() as u64 && member != node.id() {
+            ahead.insert(member, by);
+        }
+    }
+    let sentence = |(member, by): (NodeId, u64)| {
+        let name = node.manifest().node(&member).map_or_else(|| member.short(), |info| info.name.clone());
+        let hours = Duration::from_millis(by).as_secs() / 3600;
+        let span = if hours >= 48 { format!("{} days", hours / 24) } else { format!("{hours} hours") };
+        format!(
+            "the clock of {name} is {span} ahead of this node's: set the one that is wrong; no photo is at risk by it"
+        )
+    };
+    ahead.into_iter().map(sentence).collect()
 }
 
 /// `nodes`.
