@@ -50,7 +50,9 @@ fn merged(records: impl IntoIterator<Item = Record>) -> Manifest {
     manifest
 }
 
-fn state(manifest: &Manifest) -> (BTreeSet<(Hlc, RecordId)>, Vec<(NodeId, Role)>) {
+type State = (BTreeSet<(Hlc, RecordId)>, Vec<(NodeId, Role)>);
+
+fn state(manifest: &Manifest) -> State {
     (manifest.ids().clone(), manifest.members().iter().map(|(n, m)| (*n, m.role)).collect())
 }
 
