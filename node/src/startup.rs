@@ -195,12 +195,13 @@ async fn listen_to(
 ) {
     while let Some(event) = events.recv().await {
         match event {
-            NetEvent::Connected { node, member: true, relayed, .. } => {
-                tracing::info!(%node, relayed, "connected");
+            NetEvent::Connected { node, address, member: true, relayed } => {
+                tracing::info!(%node, ?address, relayed, "connected");
                 shell.core.tell(Event::Connected(node)).await;
             }
             NetEvent::Disconnected { node } => shell.core.tell(Event::Disconnected(node)).await,
-            NetEvent::Gossip { bytes, verdict, .. } => {
+            NetEvent::Gossip { from, bytes, verdict } => {
+                tracing::debug!(%from, bytes = bytes.len(), "gossip");
                 let token = tokens.issue(Waiting::Verdict(verdict));
                 shell.core.tell(Event::Gossip { bytes: bytes.to_vec(), token }).await;
             }
@@ -232,7 +233,12 @@ async fn listen_to(
                 let _ = housekeeping::tell_node(&shell, &name).await;
             }
             NetEvent::Dropped { node, reason } => tracing::warn!(%node, "a connection was dropped: {reason}"),
-            NetEvent::Connected { .. } | NetEvent::Listening { .. } | NetEvent::Discovered { .. } => {}
+            NetEvent::Connected { node, address, member: false, .. } => {
+                tracing::debug!(%node, ?address, "a stranger connected");
+            }
+            NetEvent::Listening { address } => tracing::debug!(?address, "listening"),
+            // The network dials members that it discovers by itself.
+            NetEvent::Discovered { node, address } => tracing::debug!(%node, ?address, "discovered"),
         }
     }
 }

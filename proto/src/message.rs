@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(Request::decode(&too_many), Err(MessageError::Bounds("number of ids")));
         let too_long = Request::Push(vec![vec![0; limit::RECORD_BYTES + 1]]).encode();
         assert_eq!(Request::decode(&too_long), Err(MessageError::Bounds("record")));
-        let backwards = ShardRequest { hash: Hash([0; 32]), groups: vec![5..5] }.encode();
+        let backwards = ShardRequest { hash: Hash([0; 32]), groups: vec![5..5, 7..8] }.encode();
         assert_eq!(ShardRequest::decode(&backwards), Err(MessageError::Bounds("range")));
     }
 

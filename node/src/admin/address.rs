@@ -54,7 +54,8 @@ impl Token {
         format!("Bearer {}", self.0)
     }
 
-    /// Its text, for the session link of the dashboard.
+    /// Its text.
+    #[cfg(test)]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -93,11 +93,6 @@ impl Server {
         Ok(Self { listener, address, token: Token::random().map_err(ServeError::Publish)? })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Answers until `stop`, and says in `home` how to be reached. `pages` are served beside the API.
     ///
     /// Commands under way are cancelled by `stop` and have a few seconds to end.

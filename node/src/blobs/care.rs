@@ -1,4 +1,4 @@
-//! Scrub, quarantine, removal, and the list of what is there.
+//! Scrub, quarantine and removal.
 
 use std::fs;
 use std::io;
@@ -8,21 +8,9 @@ use safelight_proto::id::Hash;
 use super::Result;
 use super::durable::Durable;
 use super::error::{Damage, StoreError};
-use super::marker::hash_of;
 use super::tree::hash_file;
 use super::volume::{FsVolume, blocking};
 use crate::disk::durable::{drop_cache, sync_dir};
-
-/// A shard file on a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShardFile {
-    /// The hash in its name; whether its bytes have it is another matter.
-    pub hash: Hash,
-    /// Its bytes.
-    pub len: u64,
-    /// Whether it is held: recorded in the ledger, or proved since the volume was opened.
-    pub held: bool,
-}
 
 impl FsVolume {
     /// Reads every group of a held shard from the medium. Unreadable sectors count as damage while the volume
@@ -43,7 +31,7 @@ impl FsVolume {
         .await
         .map_err(|e: io::Error| self.fail(hash, e))?;
         if whole && bad.is_empty() {
-            return Ok(Durable::new(self.id(), hash, len));
+            return Ok(Durable::new(hash, len));
         }
         self.0.check()?;
         if whole {
@@ -82,25 +70,6 @@ impl FsVolume {
             inner.state().held.remove(&hash);
             let _ = fs::remove_file(inner.index.outboard(hash));
             sync_dir(&inner.folders.shards()).map_err(|e| inner.judge(StoreError::io(&path, e)))
-        })
-        .await
-    }
-
-    /// All shard files, sorted by hash.
-    pub async fn list(&self) -> Result<Vec<ShardFile>> {
-        let inner = self.0.clone();
-        blocking(move || {
-            let shards = inner.folders.shards();
-            let fail = |e| inner.judge(StoreError::io(&shards, e));
-            let mut files = Vec::new();
-            for entry in fs::read_dir(&shards).map_err(fail)? {
-                let entry = entry.map_err(fail)?;
-                let Some(hash) = hash_of(&entry.path(), ".shard") else { continue };
-                let len = entry.metadata().map_err(fail)?.len();
-                files.push(ShardFile { hash, len, held: inner.state().held.contains_key(&hash) });
-            }
-            files.sort_by_key(|file| file.hash);
-            Ok(files)
         })
         .await
     }

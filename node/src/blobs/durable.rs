@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
-use safelight_proto::id::{Hash, VolumeId};
+use safelight_proto::id::Hash;
 
 use super::error::StoreError;
 
@@ -23,20 +22,13 @@ const BUFFER: usize = 256 * 1024;
 /// the reading may be answered from there; no program can see through that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durable {
-    volume: VolumeId,
     hash: Hash,
     len: u64,
-    verified_at: SystemTime,
 }
 
 impl Durable {
-    pub(super) fn new(volume: VolumeId, hash: Hash, len: u64) -> Self {
-        Self { volume, hash, len, verified_at: SystemTime::now() }
-    }
-
-    /// The volume it lies on.
-    pub fn volume(&self) -> VolumeId {
-        self.volume
+    pub(super) fn new(hash: Hash, len: u64) -> Self {
+        Self { hash, len }
     }
 
     /// The shard's BLAKE3 hash.
@@ -49,39 +41,20 @@ impl Durable {
         self.len
     }
 
-    /// When it was read back, by this machine's clock.
-    pub fn verified_at(&self) -> SystemTime {
-        self.verified_at
-    }
-
     /// The ledger's row for it.
+    #[cfg(test)]
     pub fn row(&self) -> LedgerRow {
-        LedgerRow { hash: self.hash, len: self.len, state: ShardState::Good, verified_at: self.verified_at }
+        LedgerRow { hash: self.hash, len: self.len }
     }
 }
 
-/// What the ledger knows of one shard on one volume. The ledger is the truth; it is kept by another module.
+/// One shard that the ledger records on a volume. The ledger is the truth; it is kept by another module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
     /// The shard.
     pub hash: Hash,
     /// Its bytes.
     pub len: u64,
-    /// Its state.
-    pub state: ShardState,
-    /// When its every group was last found right.
-    pub verified_at: SystemTime,
-}
-
-/// The state of a shard in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShardState {
-    /// Durable and, as far as known, right.
-    Good,
-    /// Found damaged and moved aside.
-    Bad,
-    /// Its file was not found, though the volume was there. Not deleted: missing.
-    Missing,
 }
 
 /// A shard being written on a volume: one file, in order, from one thread that may block. Dropped before it
@@ -111,11 +84,6 @@ impl ShardDraft {
         self.append(bytes).map_err(|e| StoreError::io(&self.path, e))?;
         self.written = after;
         Ok(())
-    }
-
-    /// Bytes written so far.
-    pub fn written(&self) -> u64 {
-        self.written
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -62,6 +62,7 @@ impl Groups {
     }
 
     /// Bytes of a shard of `len` bytes that lie in the set.
+    #[cfg(test)]
     pub fn bytes(&self, len: u64) -> u64 {
         let at = |group: u64| group.saturating_mul(GROUP).min(len);
         self.0.iter().map(|r| at(r.end) - at(r.start)).sum()

@@ -129,7 +129,7 @@ impl FsVolume {
                 return Err(StoreError::Index(format!("{error:?}")));
             }
             self.0.state().held.insert(hash, len);
-            Ok(Durable::new(self.id(), hash, len))
+            Ok(Durable::new(hash, len))
         });
         settled.collect()
     }

@@ -96,6 +96,7 @@ impl FsVolume {
     }
 
     /// Verified bytes of a held shard.
+    #[cfg(test)]
     pub async fn read(&self, hash: Hash, bytes: Range<u64>) -> Result<Vec<u8>> {
         let reader = self.reader(hash).await?;
         blocking(move || reader.read(bytes)).await

@@ -90,14 +90,6 @@ impl FsVolume {
         self.complete(partial).await.map(Received::Complete)
     }
 
-    /// Forgets what was received of a shard that is no longer wanted.
-    pub async fn forget(&self, hash: Hash) -> Result<()> {
-        let _lease = Lease::take(&self.0, hash)?;
-        self.0.state().partial.remove(&hash);
-        let inner = self.0.clone();
-        blocking(move || inner.remove_partial(hash)).await
-    }
-
     /// A complete file goes the way of every shard: fsync, name, read back.
     async fn complete(&self, partial: Partial) -> Result<Durable> {
         let (hash, inner) = (partial.hash, self.0.clone());

@@ -6,10 +6,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use safelight_proto::id::LibraryId;
+use safelight_proto::id::{Hash, LibraryId, VolumeId};
 use safelight_proto::vocabulary::Media;
 use tempfile::TempDir;
 
+use super::durable::Durable;
+use super::stream::stream_len;
+use super::volume::Reconciled;
 use super::*;
 
 const LIBRARY: LibraryId = LibraryId([7; 32]);
@@ -60,7 +63,6 @@ fn content(len: usize, seed: u64) -> Vec<u8> {
 fn draft(volume: &FsVolume, bytes: &[u8]) -> ShardDraft {
     let mut draft = volume.draft(bytes.len() as u64).unwrap();
     bytes.chunks(100_000).for_each(|chunk| draft.write_all(chunk).unwrap());
-    assert_eq!(draft.written(), bytes.len() as u64);
     draft
 }
 
@@ -98,7 +100,7 @@ async fn shards_of_every_size_are_durable_and_read_back() {
     let mut rows = Vec::new();
     for (bytes, durable) in shards.iter().zip(&done) {
         let (hash, len) = (durable.hash(), durable.len());
-        assert_eq!((hash, len, durable.volume()), (Hash::of(bytes), bytes.len() as u64, bench.volume.id()));
+        assert_eq!((hash, len), (Hash::of(bytes), bytes.len() as u64));
         assert_eq!(bench.volume.read(hash, 0..len).await.unwrap(), *bytes);
         let (from, to) = (len / 3, len - len / 4);
         assert_eq!(bench.volume.read(hash, from..to).await.unwrap(), bytes[from as usize..to as usize]);
@@ -110,7 +112,7 @@ async fn shards_of_every_size_are_durable_and_read_back() {
     assert_eq!((usage.shards, usage.reserved), (shards.iter().map(|s| s.len() as u64).sum(), 0));
     let (bench, found) = bench.reopen(&rows, |_| {}).await;
     assert_eq!(found, Reconciled::default());
-    assert_eq!(bench.volume.list().await.unwrap().iter().filter(|f| f.held).count(), shards.len());
+    assert!(done.iter().all(|durable| bench.volume.holds(&durable.hash())));
 }
 
 #[tokio::test]
@@ -305,7 +307,7 @@ async fn a_shard_travels_in_parts_and_resumes_after_a_restart() {
     else {
         panic!("not complete")
     };
-    assert_eq!((durable.hash(), durable.volume()), (hash, to.volume.id()));
+    assert_eq!(durable.hash(), hash);
     assert_eq!(to.volume.read(hash, 0..len).await.unwrap(), bytes);
     assert_eq!(to.volume.missing(hash, len).await.unwrap(), Groups::none());
     assert_eq!(fs::read_dir(to.dir.path().join("safelight/drafts")).unwrap().count(), 0);
@@ -332,8 +334,6 @@ async fn a_lying_peer_changes_nothing() {
         to.volume.receive(hash, MAX_SHARD + 1, &all, &mut &[][..]).await,
         Err(StoreError::Refused(_))
     ));
-    to.volume.forget(hash).await.unwrap();
-    assert_eq!(to.volume.missing(hash, len).await.unwrap(), all);
     // Bytes behind the stream belong to whoever comes next.
     let mut stream = Vec::new();
     let sent = from.volume.send(hash, &all, &mut stream).await.unwrap();
@@ -454,7 +454,6 @@ async fn a_drive_that_goes_away_is_unavailable_and_nothing_is_damaged() {
     unavailable(bench.volume.verify(hash).await);
     unavailable(bench.volume.quarantine(hash).await);
     unavailable(bench.volume.remove(hash).await);
-    unavailable(bench.volume.list().await);
     unavailable(bench.volume.draft(5));
     fs::rename(&away, &here).unwrap();
     assert_eq!(bench.volume.read(hash, 0..BIG as u64).await.unwrap(), bytes);
@@ -531,7 +530,7 @@ async fn a_full_disk_is_said_and_nothing_half_stored_counts() {
     volume.shutdown().await;
     let id = volume.id();
     drop(volume);
-    let rows = [row, LedgerRow { hash: Hash::of(&bytes), len: 4_000_000, ..row_of(&kept) }];
+    let rows = [row, LedgerRow { hash: Hash::of(&bytes), len: 4_000_000 }];
     let (volume, found) = FsVolume::open(dir.path(), id, LIBRARY, &rows).await.unwrap();
     assert_eq!(found, Reconciled::default());
     volume.shutdown().await;
@@ -560,11 +559,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
     }
-}
-
-fn row_of(bytes: &[u8]) -> LedgerRow {
-    let verified_at = std::time::SystemTime::now();
-    LedgerRow { hash: Hash::of(bytes), len: bytes.len() as u64, state: ShardState::Good, verified_at }
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use safelight_proto::id::{Hash, LibraryId, VolumeId};
 use safelight_proto::vocabulary::Media;
 
-use super::durable::{LedgerRow, Reservation, ShardDraft, ShardState};
+use super::durable::{LedgerRow, Reservation, ShardDraft};
 use super::error::{StoreError, Unavailable};
 use super::groups::Groups;
 use super::index::{Index, IndexError};
@@ -201,6 +201,7 @@ impl FsVolume {
     }
 
     /// Its directory.
+    #[cfg(test)]
     pub fn dir(&self) -> &Path {
         &self.0.dir
     }
@@ -345,7 +346,7 @@ fn reconcile(folders: &Folders, rows: &[LedgerRow]) -> io::Result<(State, Reconc
         }
     }
     let (mut state, mut found) = (State::default(), Reconciled::default());
-    for row in rows.iter().filter(|row| row.state == ShardState::Good) {
+    for row in rows {
         match files.remove(&row.hash) {
             None => found.missing.push(row.hash),
             Some(len) => {

@@ -48,11 +48,6 @@ impl Device {
         Ok(Self { media, filesystem, drives, volatile, windows_names })
     }
 
-    /// Whether one broken drive or file system can take both.
-    pub fn shares_fate(&self, other: &Self) -> bool {
-        self.filesystem == other.filesystem || self.drives.iter().any(|d| other.drives.contains(d))
-    }
-
     /// One text for the manifest, equal for equal devices of one machine.
     pub fn identity(&self) -> String {
         match self.drives.as_slice() {
@@ -141,10 +136,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_place_shares_its_fate_with_itself() {
+    fn one_place_has_one_identity() {
         let dir = tempfile::tempdir().unwrap();
         let here = Device::of(dir.path()).unwrap();
-        assert!(here.shares_fate(&Device::of(dir.path()).unwrap()));
+        assert_eq!(here.identity(), Device::of(dir.path()).unwrap().identity());
         assert!(!here.identity().is_empty());
         let space = Space::of(dir.path()).unwrap();
         assert!(space.free <= space.total && space.total > 0);

@@ -2,7 +2,6 @@
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
@@ -28,8 +27,6 @@ pub enum Kind {
     File {
         /// Bytes, as of now.
         len: u64,
-        /// Last change, where the file system knows it.
-        modified: Option<SystemTime>,
     },
     /// Left out on purpose.
     Skipped(Skip),
@@ -101,7 +98,7 @@ fn classify(root: &Path, entry: &DirEntry) -> Entry {
 }
 
 fn file(meta: &Metadata) -> Kind {
-    Kind::File { len: meta.len(), modified: meta.modified().ok() }
+    Kind::File { len: meta.len() }
 }
 
 fn failed(root: &Path, error: &walkdir::Error) -> Entry {
@@ -175,7 +172,7 @@ mod tests {
         ];
         assert_eq!(names(&found), want);
         assert_eq!(found[3].name.as_os_str(), odd);
-        assert!(matches!(found[1].kind, Kind::File { len: 2, modified: Some(_) }));
+        assert!(matches!(found[1].kind, Kind::File { len: 2 }));
         assert!(matches!(found[2].kind, Kind::Skipped(Skip::Link)));
         assert!(matches!(found[4].kind, Kind::Skipped(Skip::Volume)));
         assert!(matches!(found[5].kind, Kind::Skipped(Skip::Link)));
@@ -191,8 +188,8 @@ mod tests {
         symlink(&file, &link).unwrap();
         let found: Vec<Entry> = walk(&[file, link, dir.path().join("gone")]).collect();
         assert_eq!(names(&found), ["IMG_1.CR3", "today", "gone"]);
-        assert!(matches!(found[0].kind, Kind::File { len: 3, .. }));
-        assert!(matches!(found[1].kind, Kind::File { len: 3, .. }));
+        assert!(matches!(found[0].kind, Kind::File { len: 3 }));
+        assert!(matches!(found[1].kind, Kind::File { len: 3 }));
         assert!(matches!(found[2].kind, Kind::Failed(_)));
     }
 

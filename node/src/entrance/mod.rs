@@ -10,8 +10,8 @@ mod recover;
 
 pub use found::found;
 pub use join::join;
-pub use make::{NodePlan, check};
-pub use recover::{Recovered, Recovery, recover};
+pub use make::NodePlan;
+pub use recover::{Recovery, recover};
 
 use ed25519_dalek::SigningKey;
 use safelight_proto::id::NodeId;

@@ -51,8 +51,6 @@ pub enum NetEvent {
         node: NodeId,
         /// Where the connection leads. Of an inbound one: where it came from.
         address: Address,
-        /// Who opened it.
-        direction: Direction,
         /// Whether it leads through another node.
         relayed: bool,
         /// Whether it carries the member protocols.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::address::{Address, AddressError};
 use super::codec::Incoming;
-use super::event::{Channel, Direction};
+use super::event::Channel;
 use super::limits;
 use super::stream::{OpenError, ShardStream, Streams};
 
@@ -104,8 +104,6 @@ pub enum PublishError {
 pub struct Connection {
     /// Where its first connection leads.
     pub address: Address,
-    /// Who opened it.
-    pub direction: Direction,
     /// Whether all its connections lead through another node.
     pub relayed: bool,
     /// Whether a connection carries the member protocols.
@@ -251,6 +249,7 @@ impl NetHandle {
     }
 
     /// Who is connected now.
+    #[cfg(test)]
     pub fn connected(&self) -> BTreeMap<NodeId, Connection> {
         self.views.connected.borrow().clone()
     }

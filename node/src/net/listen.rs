@@ -13,7 +13,7 @@ use super::behaviour::Behaviour;
 use super::limits::LISTEN_TIMEOUT;
 
 /// The port where nothing else is said.
-pub const DEFAULT_PORT: u16 = 3210;
+const DEFAULT_PORT: u16 = 3210;
 /// How often another free port is tried when QUIC finds the one that TCP got taken.
 const PORT_TRIES: u32 = 32;
 
@@ -34,30 +34,14 @@ pub enum ListenError {
         /// The operating system's word.
         source: io::Error,
     },
-    /// A host name did not resolve.
-    #[error("'{text}' is no HOST:PORT to listen on: {source}")]
-    Unresolved {
-        /// What was given.
-        text: String,
-        /// The resolver's word.
-        source: io::Error,
-    },
     /// Nothing to listen on.
     #[error("no address to listen on")]
     Nowhere,
 }
 
-/// All interfaces, IPv4 and IPv6, on [`DEFAULT_PORT`].
+/// All interfaces, IPv4 and IPv6, on the port where nothing else is said.
 pub fn everywhere() -> Vec<SocketAddr> {
     vec![(Ipv4Addr::UNSPECIFIED, DEFAULT_PORT).into(), (Ipv6Addr::UNSPECIFIED, DEFAULT_PORT).into()]
-}
-
-/// The addresses of a `HOST:PORT`.
-pub async fn resolve(text: &str) -> Result<Vec<SocketAddr>, ListenError> {
-    match tokio::net::lookup_host(text).await {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(source) => Err(ListenError::Unresolved { text: text.to_owned(), source }),
-    }
 }
 
 /// Listens on every address, by TCP and QUIC, and returns the multiaddrs that came of it.

@@ -27,11 +27,11 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, AddressError, node_id, peer_id};
-pub use event::{Channel, Direction, NetEvent, ReplyHandle, Verdict, VerdictHandle};
-pub use handle::{Connection, DialError, NetHandle, PublishError, RequestError};
-pub use listen::{DEFAULT_PORT, ListenError, everywhere, resolve};
-pub use stream::{OpenError, Progress, ShardStream};
+pub use address::Address;
+pub use event::{Channel, NetEvent, ReplyHandle, Verdict, VerdictHandle};
+pub use handle::NetHandle;
+pub use listen::{ListenError, everywhere};
+pub use stream::ShardStream;
 
 use std::net::SocketAddr;
 
@@ -43,7 +43,7 @@ use tokio::sync::mpsc;
 pub struct NetConfig {
     /// The seed of the node's ed25519 key.
     pub secret: [u8; 32],
-    /// Where to listen, by QUIC and TCP each; see [`everywhere`] and [`resolve`]. Port 0 takes a free one.
+    /// Where to listen, by QUIC and TCP each; see [`everywhere`]. Port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
     /// Addresses under which others reach this node although it does not have them itself (a
     /// forwarded port, a cloud machine's public IP).

@@ -149,10 +149,10 @@ impl Peers {
 
     fn tell_connected(&mut self, node: NodeId) -> Option<NetEvent> {
         let peer = self.nodes.get(&node)?;
-        let Connection { address, direction, relayed, member } = peer.summary()?;
+        let Connection { address, relayed, member } = peer.summary()?;
         self.told.insert(node, (peer.stretch, member));
         self.changed.remove(&node);
-        Some(NetEvent::Connected { node, address, direction, relayed, member })
+        Some(NetEvent::Connected { node, address, relayed, member })
     }
 }
 
@@ -166,7 +166,6 @@ impl Peer {
         let first = self.links.values().find(|link| link.open == member)?;
         Some(Connection {
             address: first.address.clone(),
-            direction: first.direction,
             relayed: self.links.values().all(|link| link.address.is_relayed()),
             member,
         })

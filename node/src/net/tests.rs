@@ -14,6 +14,9 @@ use safelight_proto::id::{LibraryId, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use super::address::{node_id, peer_id};
+use super::handle::{DialError, PublishError, RequestError};
+use super::stream::OpenError;
 use super::*;
 
 /// No test may take longer for one step; none is expected to take a tenth of it.

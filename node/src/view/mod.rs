@@ -12,7 +12,6 @@ use safelight_core::seal::{ReadingKey, open_text};
 use safelight_proto::id::{LibraryId, NodeId, RollId, ShootId, VolumeId};
 use safelight_proto::record::Roll;
 use safelight_proto::shard::StreamShape;
-use safelight_proto::vocabulary::Role;
 use unicode_normalization::UnicodeNormalization;
 
 pub mod library;
@@ -144,9 +143,4 @@ pub fn pending(node: &Node, rolls: impl IntoIterator<Item = RollId>) -> BTreeMap
         }
     }
     pending
-}
-
-/// Whether this node can read the library.
-pub fn role(node: &Node) -> Option<Role> {
-    node.manifest().members().get(&node.id()).map(|member| member.role)
 }

@@ -9,7 +9,7 @@ use safelight_proto::id::{Hash, VolumeId};
 use safelight_proto::limit;
 use safelight_proto::record::{Body, NodeInfo, VolumeInfo};
 
-use crate::blobs::{FsVolume, LedgerRow, ShardState, StoreError};
+use crate::blobs::{FsVolume, LedgerRow, StoreError};
 use crate::driver::Stopped;
 use crate::shell::Shell;
 use crate::volumes::State;
@@ -90,15 +90,8 @@ async fn try_open(
     let Ok(Ok(shards)) = read else {
         return Err(StoreError::Refused("the ledger of the volume cannot be read"));
     };
-    let rows: Vec<LedgerRow> = shards
-        .iter()
-        .map(|shard| LedgerRow {
-            hash: shard.hash,
-            len: shard.bytes,
-            state: ShardState::Good,
-            verified_at: std::time::SystemTime::UNIX_EPOCH,
-        })
-        .collect();
+    let rows: Vec<LedgerRow> =
+        shards.iter().map(|shard| LedgerRow { hash: shard.hash, len: shard.bytes }).collect();
     let (volume, found) = FsVolume::open(path, id, shell.library, &rows).await?;
     if !found.missing.is_empty() || !found.damaged.is_empty() {
         tracing::warn!(volume = %id, missing = found.missing.len(), damaged = found.damaged.len(), "shards are gone from a volume");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{CodingId, Hash, NodeId, RollId, ShootId, VolumeId};
+use crate::id::{CodingId, Hash, NodeId, RecordId, RollId, ShootId, VolumeId};
 use crate::vocabulary::{Media, Role, Rule, Site};
 
 /// What a record says.
@@ -164,6 +164,8 @@ pub struct Audit {
     pub roll: RollId,
     /// On which volume.
     pub volume: VolumeId,
+    /// The very claim that was put to the proof: a later claim asks for a proof of its own.
+    pub holding: RecordId,
     /// Whether the proof held.
     pub passed: bool,
 }

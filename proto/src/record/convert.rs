@@ -44,6 +44,7 @@ pub(super) fn to_schema(body: &Body) -> Wire {
             roll: b.roll.0.to_vec(),
             volume: b.volume.0.to_vec(),
             passed: b.passed,
+            holding: b.holding.0.to_vec(),
         }),
         Body::Rule(b) => Wire::Rule(schema::Rule {
             shoot: b.shoot.map(|shoot| shoot.0.to_vec()).unwrap_or_default(),
@@ -89,6 +90,7 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Audit(b) => Body::Audit(Audit {
             roll: RollId::from_slice(&b.roll)?,
             volume: VolumeId::from_slice(&b.volume)?,
+            holding: RecordId::from_slice(&b.holding)?,
             passed: b.passed,
         }),
         Wire::Rule(b) => Body::Rule(rule_from_schema(b)?),

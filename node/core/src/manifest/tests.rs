@@ -50,7 +50,9 @@ fn merged(records: impl IntoIterator<Item = Record>) -> Manifest {
     manifest
 }
 
-fn state(manifest: &Manifest) -> (BTreeSet<(Hlc, RecordId)>, Vec<(NodeId, Role)>) {
+type State = (BTreeSet<(Hlc, RecordId)>, Vec<(NodeId, Role)>);
+
+fn state(manifest: &Manifest) -> State {
     (manifest.ids().clone(), manifest.members().iter().map(|(n, m)| (*n, m.role)).collect())
 }
 
@@ -94,13 +96,17 @@ fn holdings_count_only_from_the_volumes_own_node() {
     assert_eq!(manifest.holdings(&roll)[&coding][&volume], BTreeSet::from([0]));
     assert!(!manifest.believed(&roll, &volume), "a vault is not believed before an audit");
 
-    let audit = |passed| Body::Audit(Audit { roll, volume, passed });
+    let claim = manifest.claim(&roll, &volume).expect("it was said");
+    let audit = |passed| Body::Audit(Audit { roll, volume, holding: claim, passed });
     let mut own = manifest.clone();
     own.merge(say(2, 8, audit(true)), &mut Change::default());
     assert!(!own.believed(&roll, &volume), "a vault's audit of itself is worth nothing");
     let mut audited = manifest;
     audited.merge(say(1, 8, audit(true)), &mut Change::default());
     assert!(audited.believed(&roll, &volume));
+    let mut more = audited.clone();
+    more.merge(say(2, 9, holding(7)), &mut Change::default());
+    assert!(!more.believed(&roll, &volume), "a new claim asks for a new proof");
     audited.merge(say(3, 9, audit(false)), &mut Change::default());
     assert!(!audited.believed(&roll, &volume));
 }
@@ -119,6 +125,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         (0u8..2, any::<bool>()).prop_map(|(r, passed)| Body::Audit(Audit {
             roll: RollId([r; 32]),
             volume: VolumeId([0; 16]),
+            holding: RecordId([0; 32]),
             passed
         })),
         (0u64..5).prop_map(|records| Body::Head(Head { records, fingerprint: [0; 32] })),

@@ -124,17 +124,26 @@ impl Manifest {
         held
     }
 
-    /// The latest outcome of audits of `roll` on `volume` by others than its host; nothing when there was none.
+    /// The record by which the host of `volume` says what it holds of `roll`.
+    pub fn claim(&self, roll: &RollId, volume: &VolumeId) -> Option<RecordId> {
+        let host = self.host_of(volume)?;
+        self.get(&Key::Holding(*roll, *volume, host)).map(|entry| entry.id)
+    }
+
+    /// The latest outcome of audits, by others than its host, of what `volume` says now that it holds of `roll`; nothing
+    /// when there was none.
     pub fn audited(&self, roll: &RollId, volume: &VolumeId) -> Option<bool> {
         let host = self.host_of(volume)?;
+        let claim = self.claim(roll, volume)?;
         self.range(Key::Audit(*roll, *volume, LOW_NODE)..=Key::Audit(*roll, *volume, HIGH_NODE))
             .map(|(_, entry)| entry)
             .filter(|entry| entry.author != host)
-            .max_by_key(|entry| entry.rank())
-            .and_then(|entry| match &entry.body {
-                Body::Audit(audit) => Some(audit.passed),
+            .filter_map(|entry| match &entry.body {
+                Body::Audit(audit) if audit.holding == claim => Some((entry.rank(), audit.passed)),
                 _ => None,
             })
+            .max()
+            .map(|(_, passed)| passed)
     }
 
     /// Whether what `volume` says it holds of `roll` is believed: a studio's word is, a vault's after a passed audit.

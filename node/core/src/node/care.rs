@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use safelight_proto::id::{Hash, NodeId, RollId, VolumeId};
+use safelight_proto::id::{Hash, NodeId, RecordId, RollId, VolumeId};
 use safelight_proto::record::{self, Body, Head};
 use safelight_proto::vocabulary::Role;
 
@@ -12,7 +12,7 @@ use crate::time::Now;
 
 /// Audits under way at once.
 const AUDITS: usize = 8;
-/// Groups of 16 KiB asked for in the first audit of a roll on a volume.
+/// Groups of 16 KiB asked for of each shard in the first audit.
 const AUDIT_GROUPS: u64 = 4;
 /// A holder that could not be asked is asked again after this long, milliseconds.
 const AUDIT_RETRY: u64 = 3_000;
@@ -33,7 +33,7 @@ pub(super) struct Care {
     /// Catalog blobs that this node keeps.
     pub(super) catalogs: BTreeSet<Hash>,
     missing: BTreeMap<Hash, Missing>,
-    audits: BTreeMap<(RollId, VolumeId), Attempt>,
+    audits: BTreeMap<(RollId, VolumeId), Audit>,
     head_due: u64,
 }
 
@@ -41,6 +41,14 @@ pub(super) struct Care {
 struct Attempt {
     under_way: bool,
     due: u64,
+}
+
+/// One claim put to the proof: shard after shard of it.
+#[derive(Debug)]
+struct Audit {
+    claim: RecordId,
+    unproven: Vec<(Hash, u64)>,
+    attempt: Attempt,
 }
 
 /// A catalog that is not kept here yet.
@@ -88,18 +96,27 @@ impl Node {
             let missing = Missing { author, elsewhere: false, attempt: Attempt::default() };
             self.care.missing.entry(body.catalog_hash).or_insert(missing);
         }
-        let mut due = BTreeSet::new();
-        for (volume, indexes) in self.manifest.holdings(&roll).values().flatten() {
-            let host = self.manifest.host_of(volume);
-            let role = host.and_then(|host| self.manifest.members().get(&host)).map(|m| m.role);
-            let unproven = role == Some(Role::Vault) && !self.manifest.believed(&roll, volume);
-            if unproven && !indexes.is_empty() && host.is_some_and(|host| self.audits_of(host, author)) {
-                due.insert((roll, *volume));
+        let mut due = BTreeMap::new();
+        for volume in self.manifest.holdings(&roll).values().flat_map(|held| held.keys()) {
+            let Some(host) = self.manifest.host_of(volume) else { continue };
+            let vault = self.manifest.members().get(&host).is_some_and(|m| m.role == Role::Vault);
+            let unproven = vault && self.manifest.audited(&roll, volume) != Some(true);
+            if let Some(claim) = self.manifest.claim(&roll, volume)
+                && unproven
+                && self.audits_of(host, author)
+            {
+                due.insert((roll, *volume), claim);
             }
         }
-        self.care.audits.retain(|(of, volume), _| *of != roll || due.contains(&(roll, *volume)));
-        for audit in due {
-            self.care.audits.entry(audit).or_default();
+        self.care
+            .audits
+            .retain(|(of, volume), audit| *of != roll || due.get(&(roll, *volume)) == Some(&audit.claim));
+        for ((roll, volume), claim) in due {
+            if !self.care.audits.contains_key(&(roll, volume)) {
+                let unproven = self.shards_on(&roll, &volume);
+                let audit = Audit { claim, unproven, attempt: Attempt::default() };
+                self.care.audits.insert((roll, volume), audit);
+            }
         }
     }
 
@@ -153,12 +170,12 @@ impl Node {
     }
 
     fn audit(&mut self, now: Now, step: &mut Step) {
-        let under_way = self.care.audits.values().filter(|attempt| attempt.under_way).count();
+        let under_way = self.care.audits.values().filter(|audit| audit.attempt.under_way).count();
         let ready: Vec<(RollId, VolumeId)> = self
             .care
             .audits
             .iter()
-            .filter(|(_, attempt)| !attempt.under_way && attempt.due <= now.steady)
+            .filter(|(_, audit)| !audit.attempt.under_way && audit.attempt.due <= now.steady)
             .map(|(audit, _)| *audit)
             .take(AUDITS.saturating_sub(under_way))
             .collect();
@@ -166,20 +183,20 @@ impl Node {
             let Some(of) = self.manifest.host_of(&volume).filter(|of| self.connected.contains(of)) else {
                 continue;
             };
-            let Some((hash, bytes)) = self.any_shard(&roll, &volume) else { continue };
+            let next = self.care.audits.get(&(roll, volume)).and_then(|audit| audit.unproven.last().copied());
+            let Some((hash, bytes)) = next else { continue };
             let groups = bytes.div_ceil(GROUP).max(1);
-            let mut chosen: BTreeSet<u64> = BTreeSet::new();
-            for _ in 0..AUDIT_GROUPS {
-                chosen.insert(self.below(groups));
+            let chosen: BTreeSet<u64> = (0..AUDIT_GROUPS).map(|_| self.below(groups)).collect();
+            if let Some(audit) = self.care.audits.get_mut(&(roll, volume)) {
+                audit.attempt.under_way = true;
             }
-            self.care.audits.insert((roll, volume), Attempt { under_way: true, due: now.steady });
             let groups = chosen.into_iter().collect();
             step.effects.push(Effect::Audit { of, roll, volume, hash, bytes, groups });
         }
     }
 
-    /// One of the shards that `volume` says it holds of `roll`, at random.
-    fn any_shard(&mut self, roll: &RollId, volume: &VolumeId) -> Option<(Hash, u64)> {
+    /// The shards that `volume` says it holds of `roll`.
+    fn shards_on(&self, roll: &RollId, volume: &VolumeId) -> Vec<(Hash, u64)> {
         let mut shards = Vec::new();
         for (coding, held) in self.manifest.holdings(roll) {
             let Some(coding) = self.manifest.coding(roll, &coding) else { continue };
@@ -187,10 +204,10 @@ impl Node {
                 shards.extend(coding.shards.get(usize::from(*index)).map(|hash| (*hash, coding.shard_bytes)));
             }
         }
-        let chosen = self.below(shards.len() as u64) as usize;
-        shards.get(chosen).copied()
+        shards
     }
 
+    /// A proof held, or not, or could not be had. A claim has passed when every shard of it is proven.
     pub(super) fn audited(
         &mut self,
         roll: RollId,
@@ -199,16 +216,24 @@ impl Node {
         now: Now,
         step: &mut Step,
     ) {
+        let Some(audit) = self.care.audits.get_mut(&(roll, volume)) else { return };
         let wait = match outcome {
             Ok(true) => 0,
             Ok(false) => AUDIT_AGAIN,
             Err(_) => AUDIT_RETRY,
         };
-        if let Some(attempt) = self.care.audits.get_mut(&(roll, volume)) {
-            *attempt = Attempt { under_way: false, due: now.steady + wait };
-        }
-        if let Ok(passed) = outcome {
-            self.say(vec![Body::Audit(record::Audit { roll, volume, passed })], now, step);
+        audit.attempt = Attempt { under_way: false, due: now.steady + wait };
+        let holding = audit.claim;
+        let passed = match outcome {
+            Ok(true) => {
+                audit.unproven.pop();
+                audit.unproven.is_empty().then_some(true)
+            }
+            Ok(false) => Some(false),
+            Err(_) => None,
+        };
+        if let Some(passed) = passed {
+            self.say(vec![Body::Audit(record::Audit { roll, volume, holding, passed })], now, step);
         }
     }
 }

@@ -128,7 +128,12 @@ impl Node {
         step.effects.push(effect);
     }
 
+    /// Not before this node has heard the other once: what the other sends is what it finds missing here, and whether that
+    /// was all is known to its side alone. Postponed again and again, a recovery would wait for ever.
     fn postpone(&mut self, peer: NodeId, now: Now) {
+        if !self.has_heard(&peer) {
+            return;
+        }
         let due = now.steady + PERIOD / 2 + self.below(PERIOD);
         if let Some(peer) = self.exchange.peers.get_mut(&peer).filter(|peer| peer.asked.is_none()) {
             peer.due = due;

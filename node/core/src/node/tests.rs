@@ -420,6 +420,16 @@ fn two_that_were_cut_off_find_the_same_truth() {
 }
 
 #[test]
+fn both_sides_know_soon_that_they_heard_each_other() {
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.add(2, founding(2));
+    world.meet(1, 2);
+    world.pass(3_000);
+    assert!(world.node(1).has_heard(&id(2)) && world.node(2).has_heard(&id(1)));
+}
+
+#[test]
 fn forged_gossip_is_blamed_on_its_sender() {
     let mut world = three_sites();
     let rule = Body::Rule(RuleInfo { shoot: None, rule: Rule { copies: 1, ..Rule::default() } });

@@ -72,9 +72,8 @@ struct Settings {
     roll_files: usize,
     /// Rolls are not cut smaller than this for want of room.
     least_bytes: u64,
-    /// Called between two reads of a file, with its path and the bytes read: here tests change files.
     #[cfg(test)]
-    between: Option<Arc<dyn Fn(&std::path::Path, u64) + Send + Sync>>,
+    between: Option<reading::Between>,
 }
 
 impl Default for Settings {

@@ -28,6 +28,10 @@ impl From<io::Error> for ReadError {
     }
 }
 
+/// Called between two reads of a file, with its path and the bytes read: here tests change files.
+#[cfg(test)]
+pub type Between = std::sync::Arc<dyn Fn(&Path, u64) + Send + Sync>;
+
 /// An open file.
 pub struct Reading {
     file: File,
@@ -37,7 +41,7 @@ pub struct Reading {
     /// Bytes behind the read position.
     at: u64,
     #[cfg(test)]
-    pub between: Option<std::sync::Arc<dyn Fn(&Path, u64) + Send + Sync>>,
+    pub between: Option<Between>,
 }
 
 impl Reading {

@@ -22,7 +22,7 @@ pub struct Totals {
 pub fn totals(paths: &[PathBuf], ended: impl Fn() -> bool) -> Totals {
     let mut totals = Totals::default();
     for entry in walk(paths).take_while(|_| !ended()) {
-        if let Kind::File { len, .. } = entry.kind {
+        if let Kind::File { len } = entry.kind {
             totals.files += 1;
             totals.bytes += len;
         }
@@ -68,7 +68,7 @@ fn found(entry: Entry) -> Found {
         Kind::Skipped(skip @ Skip::Link) => Found::Failed(shown, skip.to_string()),
         Kind::Skipped(skip @ Skip::Special) => Found::Told(format!("{shown} is left out: {skip}")),
         Kind::Skipped(skip @ Skip::Volume) => Found::Volume(format!("{shown} is left out: {skip}")),
-        Kind::File { len, .. } => match named(&entry.name) {
+        Kind::File { len } => match named(&entry.name) {
             Some((name, raw_name)) => Found::File(Source { path: entry.path, name, raw_name, len }),
             None => Found::Failed(shown, format!("its path is longer than {PATH_MAX} bytes")),
         },
