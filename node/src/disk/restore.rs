@@ -227,7 +227,7 @@ impl RestoreFile {
     }
 
     fn name_it(self) -> Result<Restored, RestoreError> {
-        let Folder { handle, path } = &self.temporary.folder;
+        let Folder { handle, path, .. } = &self.temporary.folder;
         let (mut base, mut moved) = (self.name.clone(), self.moved);
         let mut attempt = 0;
         while attempt < MAX_ATTEMPTS {
