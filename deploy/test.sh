@@ -91,6 +91,9 @@ for site in friend:nas cloud:cloud; do
   await "$name answers" answers "$name"
 done
 
+known() { at studio volumes --json 2>/dev/null | grep -qE '"media": *"cloud"'; }
+await "the studio knows every drive" known
+
 say "take the photos in at the studio"
 docker cp "$work/card" "$(container studio):/photos/card"
 at studio ingest /photos/card --shoot "Container wedding" --json >"$work/ingest"

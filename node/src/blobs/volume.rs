@@ -133,7 +133,9 @@ impl FsVolume {
     /// shards on it, is left as it is.
     pub async fn unmake(dir: &Path, library: LibraryId) -> Result<()> {
         let dir = &absolute(dir)?;
-        let Some(marker) = Marker::read(dir)?.filter(|marker| marker.library == library) else { return Ok(()) };
+        let Some(marker) = Marker::read(dir)?.filter(|marker| marker.library == library) else {
+            return Ok(());
+        };
         let (open, found) = Self::open(dir, marker.volume, library, &[]).await?;
         open.shutdown().await;
         if found.unrecorded.is_empty() && found.partial.is_empty() {

@@ -49,20 +49,23 @@ pub(super) async fn listen(
     swarm: &mut Swarm<Behaviour>,
     wanted: &[SocketAddr],
 ) -> Result<Vec<Multiaddr>, ListenError> {
-    let mut listeners = Vec::new();
+    // All are probed before the first is taken: the probe of [::] claims IPv4 too, and would find our own listener there.
+    let mut free = Vec::new();
     for address in wanted {
-        let with_port = match probe(*address) {
-            Ok(address) => address,
+        match probe(*address) {
+            Ok(with_port) => free.push((*address, with_port)),
             // A machine without IPv6 still listens everywhere it can.
             Err(ListenError::Unusable { .. }) if is_any_v6(address) && wanted.len() > 1 => {
                 tracing::warn!(%address, "no IPv6 here, not listening on it");
-                continue;
             }
             Err(error) => return Err(error),
-        };
+        }
+    }
+    let mut listeners = Vec::new();
+    for (address, with_port) in free {
         for place in multiaddrs(with_port) {
-            let id = swarm.listen_on(place).map_err(|error| refused(*address, io::Error::other(error)))?;
-            listeners.push((id, *address));
+            let id = swarm.listen_on(place).map_err(|error| refused(address, io::Error::other(error)))?;
+            listeners.push((id, address));
         }
     }
     if listeners.is_empty() {

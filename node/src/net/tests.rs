@@ -206,6 +206,15 @@ async fn members_exchange_requests_gossip_and_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_families_share_one_port() {
+    let free = std::net::TcpListener::bind("[::]:0").or_else(|_| std::net::TcpListener::bind("0.0.0.0:0"));
+    let port = free.and_then(|free| free.local_addr()).expect("a free port").port();
+    let everywhere = ["0.0.0.0", "::"].map(|ip| SocketAddr::new(ip.parse().expect("an address"), port));
+    let config = NetConfig { listen: everywhere.to_vec(), ..config(1, 0) };
+    TestNode::start_with(config).await.expect("listens everywhere");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gossip_travels_on_only_after_its_verdict() {
     let (a, mut b) = two_members().await;
     let mut c = TestNode::start(3).await;
