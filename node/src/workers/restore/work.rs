@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
-use safelight_core::event::Event;
 use safelight_core::restore::{ReadPlan, RollReader};
 use safelight_core::seal::{Opener, WrappedKey};
 use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
 use safelight_proto::record::Roll;
 use safelight_proto::vocabulary::Site;
 
-use super::feed::{Fault, Feed};
+use super::feed::Feed;
 use super::files::{Filter, wanted_files};
 use super::open::open;
 use super::passes::{Job, next_roll, ready, runs};
@@ -23,11 +22,16 @@ use super::spread::Spread;
 use super::stretch::{self, Ended};
 use super::tally::Tally;
 use super::writer::{Results, Writer};
-use crate::admin::doc::{FailedFileDoc, RenamedDoc, RestoreDoc, SourceDoc};
+use crate::admin::doc::{RestoreDoc, SourceDoc};
 use crate::admin::operator::{Failure, Reporter};
-use crate::disk::restore::{RestoreTarget, Restored};
+use crate::disk::restore::RestoreTarget;
 use crate::shell::Shell;
 use crate::view::ShootView;
+
+/// What became of the files.
+mod outcome;
+/// Which sources are trusted, and what is done about the others.
+mod trust;
 
 /// How often what is waited for is looked for.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -304,126 +308,6 @@ impl<'a> Work<'a> {
         let key = self.shell.reading_key.as_ref().ok_or_else(sealed)?;
         let opened = WrappedKey(roll.wrapped_key).open(key, self.shell.library, roll.roll);
         Ok(Opener::new(&opened.map_err(|_| sealed())?, self.shell.library, roll.roll))
-    }
-
-    /// Whether a source may be read, as far as this restore knows.
-    fn may(&self, source: &Source) -> bool {
-        let trouble = self.troubles.get(&(source.volume, source.hash));
-        let well = trouble.is_none_or(|trouble| trouble.until.is_some_and(|until| until <= Instant::now()));
-        well && !self.without.contains(&source.site)
-    }
-
-    /// Whether a source may be read some day.
-    fn may_later(&self, source: &Source) -> bool {
-        let trouble = self.troubles.get(&(source.volume, source.hash));
-        trouble.is_none_or(|trouble| trouble.until.is_some()) && !self.without.contains(&source.site)
-    }
-
-    fn obstacle(&self, known: &RollSources) -> Obstacle {
-        let why = known.shortfall(|source| source.within_reach && self.may(source), &self.without);
-        Obstacle { why, hope: known.choose(|source| self.may_later(source)).is_some() }
-    }
-
-    /// Notes that a source failed. A damaged shard of ours is looked at as a whole and moved aside.
-    async fn blame(&mut self, source: &Source, fault: Fault) {
-        tracing::warn!(shard = %source.hash.short(), node = %source.node.short(), "a shard cannot be read: {fault}");
-        if fault == Fault::Damaged && source.here {
-            self.set_aside(source).await;
-        }
-        let trouble =
-            self.troubles.entry((source.volume, source.hash)).or_insert(Trouble { times: 0, until: None });
-        trouble.times += 1;
-        let again = matches!(fault, Fault::Passing(_) | Fault::Damaged) && trouble.times <= RETRIES;
-        trouble.until = again.then(|| Instant::now() + RETRY);
-    }
-
-    /// Moves a shard aside that is really damaged, and tells the core. Where only its outboard was bad, that is made
-    /// again and the shard stays.
-    async fn set_aside(&self, source: &Source) {
-        let Some(volume) = self.shell.volumes.get(&source.volume) else { return };
-        match volume.verify(source.hash).await {
-            Err(crate::blobs::StoreError::Damaged(_)) => {}
-            _ => return,
-        }
-        if let Err(error) = volume.quarantine(source.hash).await {
-            tracing::warn!(shard = %source.hash.short(), %error, "a damaged shard could not be moved aside");
-            return;
-        }
-        let (volume, hash) = (source.volume, source.hash);
-        // A core that is gone has no use for news.
-        let _ = self.shell.core.settle(Event::ShardBad { volume, hash }).await;
-    }
-
-    /// Takes in what the writer finished.
-    async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
-        let results = writer.results().await.ok_or_else(broken_off)?;
-        let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
-        self.settle(jobs, ours);
-        if writer.is_full() {
-            for job in jobs.iter_mut().filter(|job| !job.over) {
-                job.over = true;
-                self.fail(&job.file.shown, "the disk of the target folder is full");
-            }
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, jobs: &mut [Job], results: Results) {
-        for (number, result) in results {
-            let Some(job) = jobs.get_mut(number) else { continue };
-            job.over = true;
-            match result {
-                Ok(restored) => {
-                    self.doc.files += 1;
-                    self.doc.bytes += job.file.wanted.len;
-                    match restored {
-                        Restored::Written(_) => {}
-                        Restored::Kept(_) => self.doc.files_kept += 1,
-                        Restored::Renamed(path) => self.doc.renamed.push(RenamedDoc {
-                            path: job.file.shown.clone(),
-                            written_as: path.to_string_lossy().into_owned(),
-                        }),
-                    }
-                }
-                Err(error) => self.fail(&job.file.shown, error.to_string()),
-            }
-        }
-    }
-
-    pub(super) fn fail(&mut self, path: &str, error: impl Into<String>) {
-        self.doc.files_failed.push(FailedFileDoc { path: path.to_owned(), error: error.into() });
-    }
-
-    /// Gives up the rolls with such obstacles: files that lie elsewhere too are tried there, the others have failed.
-    fn give_up(
-        &mut self,
-        later: &mut BTreeMap<RollId, Obstacle>,
-        jobs: &mut [Job],
-        first: usize,
-        writer: &Writer,
-        which: impl Fn(&Obstacle) -> bool,
-    ) {
-        for (number, job) in jobs.iter_mut().enumerate() {
-            let roll = job.next().map(|part| part.roll);
-            let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else {
-                continue;
-            };
-            let why = obstacle.why.clone();
-            self.lose(job, first + number, writer, &why);
-        }
-        later.retain(|_, obstacle| !which(obstacle));
-    }
-
-    /// A file whose bytes cannot be had from where they are looked for: it is tried elsewhere, or has failed.
-    fn lose(&mut self, job: &mut Job, number: usize, writer: &Writer, why: &str) {
-        if job.over {
-            return;
-        }
-        writer.forget(number);
-        if !job.try_elsewhere() {
-            job.over = true;
-            self.fail(&job.file.shown, why);
-        }
     }
 
     /// Waits until one of the rolls can be read; `false` when the caller's patience is at its end.
