@@ -13,7 +13,12 @@ use crate::workers::restore::writer::{Results, Writer};
 
 impl Work<'_> {
     /// Takes in what the writer finished.
-    pub(super) async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
+    pub(super) async fn take_results(
+        &mut self,
+        jobs: &mut [Job],
+        first: usize,
+        writer: &Writer,
+    ) -> Result<(), Failure> {
         let results = writer.results().await.ok_or_else(broken_off)?;
         let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
         self.settle(jobs, ours);
