@@ -45,7 +45,8 @@ fn a_vault_with_bad_shards_does_no_harm() {
     assert_same(&went, &back.join(SHOOT));
     // Where the bad shards are needed, what cannot come back is listed, and nothing wrong is written.
     let to = cluster.place("without the studio");
-    let reply = cluster.ask("studio", &words!["restore", SHOOT, "--to", to, "--without", "studio"]);
+    let reply = cluster
+        .ask("studio", &words!["restore", SHOOT, "--to", to, "--without", "studio", "--timeout", "5s"]);
     let document = reply.json();
     assert!(matches!(reply.code, Some(0 | 3)), "{reply:#?}");
     assert_eq!(reply.code == Some(0), failures(&document).is_empty(), "{document}");
