@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use safelight_core::restore::{ReadPlan, RollReader};
 use safelight_core::seal::{Opener, WrappedKey};
-use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
+use safelight_proto::id::{CodingId, RollId};
 use safelight_proto::record::Roll;
 use safelight_proto::vocabulary::Site;
 
@@ -21,6 +21,7 @@ use super::sources::{RollSources, Source, roll_sources};
 use super::spread::Spread;
 use super::stretch::{self, Ended};
 use super::tally::Tally;
+use super::trouble::{Obstacle, Troubles};
 use super::writer::{Results, Writer};
 use crate::admin::doc::{RestoreDoc, SourceDoc};
 use crate::admin::operator::{Failure, Reporter};
@@ -28,33 +29,8 @@ use crate::disk::restore::RestoreTarget;
 use crate::shell::Shell;
 use crate::view::ShootView;
 
-/// What became of the files.
-mod outcome;
-/// Which sources are trusted, and what is done about the others.
-mod trust;
-
 /// How often what is waited for is looked for.
 const GLANCE: Duration = Duration::from_millis(250);
-/// A source that failed is tried again after this long, so many times.
-const RETRY: Duration = Duration::from_secs(2);
-pub(super) const RETRIES: u32 = 3;
-
-/// A source that failed.
-#[derive(Debug)]
-struct Trouble {
-    times: u32,
-    /// When it may be tried again; never, when nothing.
-    until: Option<Instant>,
-}
-
-/// Why a roll is not read now.
-#[derive(Debug)]
-pub(super) struct Obstacle {
-    pub(super) why: String,
-    /// Waiting may help.
-    pub(super) hope: bool,
-}
-
 /// What came of an attempt to read a roll.
 pub(super) enum Attempt {
     /// All that was asked for was read.
@@ -70,11 +46,10 @@ pub(super) struct Work<'a> {
     pub(super) reporter: &'a Reporter,
     target: Arc<RestoreTarget>,
     filter: Filter,
-    without: Vec<Site>,
+    troubles: Troubles,
     pub(super) tally: Arc<Tally>,
-    doc: RestoreDoc,
+    pub(super) doc: RestoreDoc,
     taken: BTreeMap<String, u64>,
-    troubles: BTreeMap<(VolumeId, Hash), Trouble>,
     wrong_codings: BTreeSet<CodingId>,
     /// How long the caller was kept waiting so far, in all.
     waited: Duration,
@@ -94,11 +69,10 @@ impl<'a> Work<'a> {
             reporter,
             target: Arc::new(target),
             filter,
-            without,
+            troubles: Troubles::new(Arc::clone(shell), without),
             tally: Arc::new(Tally::new(reporter.clone())),
             doc: RestoreDoc::default(),
             taken: BTreeMap::new(),
-            troubles: BTreeMap::new(),
             wrong_codings: BTreeSet::new(),
             waited: Duration::ZERO,
         })
@@ -238,8 +212,9 @@ impl<'a> Work<'a> {
             return Ok(Attempt::Not(Obstacle { why, hope: true }));
         };
         known.codings.retain(|coding| !self.wrong_codings.contains(&coding.coding));
-        let Some((coding, chosen)) = known.choose(|source| source.within_reach && self.may(source)) else {
-            return Ok(Attempt::Not(self.obstacle(&known)));
+        let Some((coding, chosen)) = known.choose(|source| source.within_reach && self.troubles.may(source))
+        else {
+            return Ok(Attempt::Not(self.troubles.obstacle(&known)));
         };
         let geometry = coding.geometry;
         let opener = match self.opener(&known.roll) {
@@ -280,7 +255,7 @@ impl<'a> Work<'a> {
             }
         }
         for (source, fault) in faults {
-            self.blame(&source, fault).await;
+            self.troubles.blame(&source, fault).await;
         }
         Ok(Attempt::Moved)
     }
@@ -310,6 +285,20 @@ impl<'a> Work<'a> {
         Ok(Opener::new(&opened.map_err(|_| sealed())?, self.shell.library, roll.roll))
     }
 
+    /// Takes in what the writer finished.
+    async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
+        let results = writer.results().await.ok_or_else(broken_off)?;
+        let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
+        self.settle(jobs, ours);
+        if writer.is_full() {
+            for job in jobs.iter_mut().filter(|job| !job.over) {
+                job.over = true;
+                self.fail(&job.file.shown, "the disk of the target folder is full");
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until one of the rolls can be read; `false` when the caller's patience is at its end.
     async fn wait(&mut self, later: &mut BTreeMap<RollId, Obstacle>) -> Result<bool, Failure> {
         let told = later.values().next().map(|obstacle| format!("waiting: {}", obstacle.why));
@@ -320,7 +309,7 @@ impl<'a> Work<'a> {
                 rolls.iter().map(|roll| (*roll, roll_sources(node, roll))).collect()
             };
             let known = self.shell.core.ask(known).await.map_err(super::stopped)?;
-            let may = |source: &Source| source.within_reach && self.may(source);
+            let may = |source: &Source| source.within_reach && self.troubles.may(source);
             let readable = |known: &RollSources| known.choose(may).is_some();
             let found = known.into_iter().filter(|(_, known)| known.as_ref().is_some_and(readable));
             let found: Vec<RollId> = found.map(|(roll, _)| roll).collect();

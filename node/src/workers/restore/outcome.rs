@@ -1,36 +1,17 @@
-//! What became of each file: back, back under another name, there already, or failed and why.
+//! What became of each file: written, tried elsewhere, or failed.
 
 use std::collections::BTreeMap;
 
 use safelight_proto::id::RollId;
 
-use super::{Obstacle, Work, broken_off};
+use super::passes::Job;
+use super::trouble::Obstacle;
+use super::work::Work;
+use super::writer::{Results, Writer};
 use crate::admin::doc::{FailedFileDoc, RenamedDoc};
-use crate::admin::operator::Failure;
 use crate::disk::restore::Restored;
-use crate::workers::restore::passes::Job;
-use crate::workers::restore::writer::{Results, Writer};
 
 impl Work<'_> {
-    /// Takes in what the writer finished.
-    pub(super) async fn take_results(
-        &mut self,
-        jobs: &mut [Job],
-        first: usize,
-        writer: &Writer,
-    ) -> Result<(), Failure> {
-        let results = writer.results().await.ok_or_else(broken_off)?;
-        let ours = results.into_iter().map(|(number, result)| (number - first, result)).collect();
-        self.settle(jobs, ours);
-        if writer.is_full() {
-            for job in jobs.iter_mut().filter(|job| !job.over) {
-                job.over = true;
-                self.fail(&job.file.shown, "the disk of the target folder is full");
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn settle(&mut self, jobs: &mut [Job], results: Results) {
         for (number, result) in results {
             let Some(job) = jobs.get_mut(number) else { continue };
@@ -53,7 +34,7 @@ impl Work<'_> {
         }
     }
 
-    pub(in crate::workers::restore) fn fail(&mut self, path: &str, error: impl Into<String>) {
+    pub(super) fn fail(&mut self, path: &str, error: impl Into<String>) {
         self.doc.files_failed.push(FailedFileDoc { path: path.to_owned(), error: error.into() });
     }
 
