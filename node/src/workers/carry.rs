@@ -177,7 +177,8 @@ async fn try_serve(
 /// Moves a damaged shard aside and tells the core, so that it no longer counts.
 pub async fn set_aside(shell: &Shell, volume: &FsVolume, hash: Hash) {
     match volume.quarantine(hash).await {
-        Ok(()) => shell.core.tell(Event::ShardBad { volume: volume.id(), hash }).await,
+        // A core that is gone has no use for news.
+        Ok(()) => drop(shell.core.settle(Event::ShardBad { volume: volume.id(), hash }).await),
         Err(error) => tracing::warn!(%hash, "a damaged shard could not be moved aside: {error}"),
     }
 }

@@ -64,6 +64,10 @@ impl Cluster {
         cluster.join("friend", &["nas"]);
         cluster.join("cloud", &["cloud"]);
         cluster.until_online("studio", 3);
+        // Only volumes that are known of are planned with.
+        cluster.until("studio", "all four volumes are known", |status| {
+            status["volumes"].as_array().is_some_and(|volumes| volumes.len() == 4)
+        });
         cluster
     }
 

@@ -13,9 +13,8 @@ use std::ops::RangeInclusive;
 
 use safelight_proto::id::{LibraryId, NodeId, RecordId};
 use safelight_proto::record::{Body, Hlc, Key, Record};
-use safelight_proto::vocabulary::Role;
 
-use crate::members::Members;
+use crate::members::{Members, Permission};
 
 mod view;
 
@@ -191,37 +190,6 @@ impl Manifest {
             }
         }
         sum
-    }
-}
-
-/// Whether an author may say a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// It may.
-    Yes,
-    /// It may not, whatever else becomes known.
-    No(&'static str),
-    /// Not by what is known so far.
-    Unknown,
-}
-
-impl Permission {
-    /// What members of a role may say; the authority and admissions are judged in [`Members`].
-    pub(crate) fn of(role: Role, author: NodeId, body: &Body) -> Self {
-        let allowed = match body {
-            Body::Founding(_) | Body::Admit(_) | Body::Delegate(_) => false,
-            Body::Rule(_) => role == Role::Studio,
-            Body::Lost(lost) => role == Role::Studio && lost.node != author,
-            Body::Node(_)
-            | Body::Volume(_)
-            | Body::Roll(_)
-            | Body::Coding(_)
-            | Body::Layout(_)
-            | Body::Holding(_)
-            | Body::Audit(_)
-            | Body::Head(_) => true,
-        };
-        if allowed { Self::Yes } else { Self::Unknown }
     }
 }
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use safelight_proto::id::CodingId;
 use safelight_proto::id::{RollId, VolumeId};
 use safelight_proto::record::{Admit, Audit, Delegate, Founding, Head, Holding, Layout, NodeInfo, RuleInfo};
-use safelight_proto::vocabulary::{Rule, Site};
+use safelight_proto::vocabulary::{Role, Rule, Site};
 
 use super::*;
 

@@ -7,7 +7,8 @@ use safelight_proto::id::RollId;
 use safelight_proto::record::Roll;
 use safelight_proto::shard::StreamShape;
 
-use super::work::{Attempt, Obstacle, RETRIES, Sink, Work, blocking};
+use super::trouble::{Obstacle, RETRIES};
+use super::work::{Attempt, Sink, Work, blocking};
 use crate::admin::operator::Failure;
 use crate::catalogs::CatalogError;
 use crate::view::ShootView;

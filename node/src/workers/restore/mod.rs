@@ -6,13 +6,15 @@
 //!
 //! In the order of the data: [`files`] which files under which names, [`passes`] what to read of a roll in one go,
 //! [`sources`] where its shards are and which to take, [`feed`] one shard's units, [`stretch`] k of them made into
-//! plaintext, [`spread`] cut into files, [`writer`] the disk. [`work`] goes from pass to pass: a source that fails is left out of the next one, a roll
-//! that cannot be rebuilt yet is left for later, and waited for once nothing else is left to do.
+//! plaintext, [`spread`] cut into files, [`writer`] the disk. [`work`] goes from pass to pass: a source that fails
+//! ([`trouble`]) is left out of the next one, a roll that cannot be rebuilt yet is left for later, and waited for once
+//! nothing else is left to do.
 
 mod catalogs;
 mod feed;
 pub mod files;
 mod open;
+mod outcome;
 mod passes;
 mod sources;
 mod spread;
@@ -20,6 +22,7 @@ mod stretch;
 pub mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trouble;
 mod work;
 pub mod writer;
 

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
-use safelight_core::event::Event;
 use safelight_core::restore::{ReadPlan, RollReader};
 use safelight_core::seal::{Opener, WrappedKey};
-use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
+use safelight_proto::id::{CodingId, RollId};
 use safelight_proto::record::Roll;
 use safelight_proto::vocabulary::Site;
 
-use super::feed::{Fault, Feed};
+use super::feed::Feed;
 use super::files::{Filter, wanted_files};
 use super::open::open;
 use super::passes::{Job, next_roll, ready, runs};
@@ -22,35 +21,16 @@ use super::sources::{RollSources, Source, roll_sources};
 use super::spread::Spread;
 use super::stretch::{self, Ended};
 use super::tally::Tally;
+use super::trouble::{Obstacle, Troubles};
 use super::writer::{Results, Writer};
-use crate::admin::doc::{FailedFileDoc, RenamedDoc, RestoreDoc, SourceDoc};
+use crate::admin::doc::{RestoreDoc, SourceDoc};
 use crate::admin::operator::{Failure, Reporter};
-use crate::disk::restore::{RestoreTarget, Restored};
+use crate::disk::restore::RestoreTarget;
 use crate::shell::Shell;
 use crate::view::ShootView;
 
 /// How often what is waited for is looked for.
 const GLANCE: Duration = Duration::from_millis(250);
-/// A source that failed is tried again after this long, so many times.
-const RETRY: Duration = Duration::from_secs(2);
-pub(super) const RETRIES: u32 = 3;
-
-/// A source that failed.
-#[derive(Debug)]
-struct Trouble {
-    times: u32,
-    /// When it may be tried again; never, when nothing.
-    until: Option<Instant>,
-}
-
-/// Why a roll is not read now.
-#[derive(Debug)]
-pub(super) struct Obstacle {
-    pub(super) why: String,
-    /// Waiting may help.
-    pub(super) hope: bool,
-}
-
 /// What came of an attempt to read a roll.
 pub(super) enum Attempt {
     /// All that was asked for was read.
@@ -66,11 +46,10 @@ pub(super) struct Work<'a> {
     pub(super) reporter: &'a Reporter,
     target: Arc<RestoreTarget>,
     filter: Filter,
-    without: Vec<Site>,
+    troubles: Troubles,
     pub(super) tally: Arc<Tally>,
-    doc: RestoreDoc,
+    pub(super) doc: RestoreDoc,
     taken: BTreeMap<String, u64>,
-    troubles: BTreeMap<(VolumeId, Hash), Trouble>,
     wrong_codings: BTreeSet<CodingId>,
     /// How long the caller was kept waiting so far, in all.
     waited: Duration,
@@ -90,11 +69,10 @@ impl<'a> Work<'a> {
             reporter,
             target: Arc::new(target),
             filter,
-            without,
+            troubles: Troubles::new(Arc::clone(shell), without),
             tally: Arc::new(Tally::new(reporter.clone())),
             doc: RestoreDoc::default(),
             taken: BTreeMap::new(),
-            troubles: BTreeMap::new(),
             wrong_codings: BTreeSet::new(),
             waited: Duration::ZERO,
         })
@@ -234,8 +212,9 @@ impl<'a> Work<'a> {
             return Ok(Attempt::Not(Obstacle { why, hope: true }));
         };
         known.codings.retain(|coding| !self.wrong_codings.contains(&coding.coding));
-        let Some((coding, chosen)) = known.choose(|source| source.within_reach && self.may(source)) else {
-            return Ok(Attempt::Not(self.obstacle(&known)));
+        let Some((coding, chosen)) = known.choose(|source| source.within_reach && self.troubles.may(source))
+        else {
+            return Ok(Attempt::Not(self.troubles.obstacle(&known)));
         };
         let geometry = coding.geometry;
         let opener = match self.opener(&known.roll) {
@@ -276,7 +255,7 @@ impl<'a> Work<'a> {
             }
         }
         for (source, fault) in faults {
-            self.blame(&source, fault).await;
+            self.troubles.blame(&source, fault).await;
         }
         Ok(Attempt::Moved)
     }
@@ -306,54 +285,6 @@ impl<'a> Work<'a> {
         Ok(Opener::new(&opened.map_err(|_| sealed())?, self.shell.library, roll.roll))
     }
 
-    /// Whether a source may be read, as far as this restore knows.
-    fn may(&self, source: &Source) -> bool {
-        let trouble = self.troubles.get(&(source.volume, source.hash));
-        let well = trouble.is_none_or(|trouble| trouble.until.is_some_and(|until| until <= Instant::now()));
-        well && !self.without.contains(&source.site)
-    }
-
-    /// Whether a source may be read some day.
-    fn may_later(&self, source: &Source) -> bool {
-        let trouble = self.troubles.get(&(source.volume, source.hash));
-        trouble.is_none_or(|trouble| trouble.until.is_some()) && !self.without.contains(&source.site)
-    }
-
-    fn obstacle(&self, known: &RollSources) -> Obstacle {
-        let why = known.shortfall(|source| source.within_reach && self.may(source), &self.without);
-        Obstacle { why, hope: known.choose(|source| self.may_later(source)).is_some() }
-    }
-
-    /// Notes that a source failed. A damaged shard of ours is looked at as a whole and moved aside.
-    async fn blame(&mut self, source: &Source, fault: Fault) {
-        tracing::warn!(shard = %source.hash.short(), node = %source.node.short(), "a shard cannot be read: {fault}");
-        if fault == Fault::Damaged && source.here {
-            self.set_aside(source).await;
-        }
-        let trouble =
-            self.troubles.entry((source.volume, source.hash)).or_insert(Trouble { times: 0, until: None });
-        trouble.times += 1;
-        let again = matches!(fault, Fault::Passing(_) | Fault::Damaged) && trouble.times <= RETRIES;
-        trouble.until = again.then(|| Instant::now() + RETRY);
-    }
-
-    /// Moves a shard aside that is really damaged, and tells the core. Where only its outboard was bad, that is made
-    /// again and the shard stays.
-    async fn set_aside(&self, source: &Source) {
-        let Some(volume) = self.shell.volumes.get(&source.volume) else { return };
-        match volume.verify(source.hash).await {
-            Err(crate::blobs::StoreError::Damaged(_)) => {}
-            _ => return,
-        }
-        if let Err(error) = volume.quarantine(source.hash).await {
-            tracing::warn!(shard = %source.hash.short(), %error, "a damaged shard could not be moved aside");
-            return;
-        }
-        let (volume, hash) = (source.volume, source.hash);
-        // A core that is gone has no use for news.
-        let _ = self.shell.core.settle(Event::ShardBad { volume, hash }).await;
-    }
-
     /// Takes in what the writer finished.
     async fn take_results(&mut self, jobs: &mut [Job], first: usize, writer: &Writer) -> Result<(), Failure> {
         let results = writer.results().await.ok_or_else(broken_off)?;
@@ -368,64 +299,6 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn settle(&mut self, jobs: &mut [Job], results: Results) {
-        for (number, result) in results {
-            let Some(job) = jobs.get_mut(number) else { continue };
-            job.over = true;
-            match result {
-                Ok(restored) => {
-                    self.doc.files += 1;
-                    self.doc.bytes += job.file.wanted.len;
-                    match restored {
-                        Restored::Written(_) => {}
-                        Restored::Kept(_) => self.doc.files_kept += 1,
-                        Restored::Renamed(path) => self.doc.renamed.push(RenamedDoc {
-                            path: job.file.shown.clone(),
-                            written_as: path.to_string_lossy().into_owned(),
-                        }),
-                    }
-                }
-                Err(error) => self.fail(&job.file.shown, error.to_string()),
-            }
-        }
-    }
-
-    pub(super) fn fail(&mut self, path: &str, error: impl Into<String>) {
-        self.doc.files_failed.push(FailedFileDoc { path: path.to_owned(), error: error.into() });
-    }
-
-    /// Gives up the rolls with such obstacles: files that lie elsewhere too are tried there, the others have failed.
-    fn give_up(
-        &mut self,
-        later: &mut BTreeMap<RollId, Obstacle>,
-        jobs: &mut [Job],
-        first: usize,
-        writer: &Writer,
-        which: impl Fn(&Obstacle) -> bool,
-    ) {
-        for (number, job) in jobs.iter_mut().enumerate() {
-            let roll = job.next().map(|part| part.roll);
-            let Some(obstacle) = roll.and_then(|roll| later.get(&roll)).filter(|o| which(o)) else {
-                continue;
-            };
-            let why = obstacle.why.clone();
-            self.lose(job, first + number, writer, &why);
-        }
-        later.retain(|_, obstacle| !which(obstacle));
-    }
-
-    /// A file whose bytes cannot be had from where they are looked for: it is tried elsewhere, or has failed.
-    fn lose(&mut self, job: &mut Job, number: usize, writer: &Writer, why: &str) {
-        if job.over {
-            return;
-        }
-        writer.forget(number);
-        if !job.try_elsewhere() {
-            job.over = true;
-            self.fail(&job.file.shown, why);
-        }
-    }
-
     /// Waits until one of the rolls can be read; `false` when the caller's patience is at its end.
     async fn wait(&mut self, later: &mut BTreeMap<RollId, Obstacle>) -> Result<bool, Failure> {
         let told = later.values().next().map(|obstacle| format!("waiting: {}", obstacle.why));
@@ -436,7 +309,7 @@ impl<'a> Work<'a> {
                 rolls.iter().map(|roll| (*roll, roll_sources(node, roll))).collect()
             };
             let known = self.shell.core.ask(known).await.map_err(super::stopped)?;
-            let may = |source: &Source| source.within_reach && self.may(source);
+            let may = |source: &Source| source.within_reach && self.troubles.may(source);
             let readable = |known: &RollSources| known.choose(may).is_some();
             let found = known.into_iter().filter(|(_, known)| known.as_ref().is_some_and(readable));
             let found: Vec<RollId> = found.map(|(roll, _)| roll).collect();
