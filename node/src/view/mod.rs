@@ -124,7 +124,8 @@ pub fn rolls_with_references(node: &Node, shoots: &BTreeSet<ShootId>) -> Vec<Rol
         .collect()
 }
 
-/// What is still to be brought to the volumes that want it, by the node that hosts them: bytes.
+/// What is still to be brought to the volumes that want it, by the node that hosts them: bytes. A shard that nobody
+/// holds any more is not on its way.
 pub fn pending(node: &Node, rolls: impl IntoIterator<Item = RollId>) -> BTreeMap<NodeId, u64> {
     let manifest = node.manifest();
     let mut pending = BTreeMap::new();
@@ -137,7 +138,12 @@ pub fn pending(node: &Node, rolls: impl IntoIterator<Item = RollId>) -> BTreeMap
             let Some(host) = manifest.host_of(volume).filter(|host| counts(node, host)) else { continue };
             let there =
                 held.and_then(|held| held.get(volume)).is_some_and(|indexes| indexes.contains(&index));
-            if !(there && manifest.believed(&roll, volume)) {
+            let held_by = |(holder, indexes): (&VolumeId, &BTreeSet<u8>)| {
+                let alive = manifest.host_of(holder).is_some_and(|host| counts(node, &host));
+                alive && indexes.contains(&index)
+            };
+            let somewhere = held.is_some_and(|held| held.iter().any(held_by));
+            if somewhere && !(there && manifest.believed(&roll, volume)) {
                 *pending.entry(host).or_default() += coding.shard_bytes;
             }
         }

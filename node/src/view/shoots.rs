@@ -99,8 +99,8 @@ impl ShootView {
         if is_stuck(node, judgement.verdict, &rolls) {
             judgement.verdict = Verdict::AtRisk;
             judgement.remedy = Some(
-                "The volumes there are now could keep the rule, but this shoot was laid out before; ingest it again \
-                 under another name to place it anew."
+                "The volumes there are now could keep the rule, but nothing moves this shoot onto them yet; ingest it \
+                 again under another name to place it anew."
                     .into(),
             );
         }
