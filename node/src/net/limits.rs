@@ -97,6 +97,8 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(10);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long binding the listeners may take.
 pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long "all IPv6 interfaces" may take to name one, beside IPv4: there may be none.
+pub const V6_PATIENCE: Duration = Duration::from_millis(300);
 
 const _: () = assert!(JOIN_FRAME < MEMBER_FRAME);
 const _: () = assert!(MEMBER_FRAME <= PENDING_EVENT_BYTES);

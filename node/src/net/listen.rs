@@ -10,7 +10,7 @@ use libp2p::{Multiaddr, Swarm};
 
 use super::address::{ip_of, multiaddrs};
 use super::behaviour::Behaviour;
-use super::limits::LISTEN_TIMEOUT;
+use super::limits::{LISTEN_TIMEOUT, V6_PATIENCE};
 
 /// The port where nothing else is said.
 const DEFAULT_PORT: u16 = 3210;
@@ -72,19 +72,30 @@ pub(super) async fn listen(
         return Err(ListenError::Nowhere);
     }
     let (_, first) = listeners[0];
-    match tokio::time::timeout(LISTEN_TIMEOUT, settle(swarm, listeners)).await {
-        Ok(result) => result,
-        Err(_) => Err(refused(first, io::ErrorKind::TimedOut.into())),
+    let alone = wanted.len() == 1;
+    let mut places = Vec::new();
+    let mut waiting = listeners;
+    let needed = |address: &SocketAddr| alone || !is_any_v6(address);
+    match tokio::time::timeout(LISTEN_TIMEOUT, settle(swarm, &mut waiting, &mut places, needed)).await {
+        Ok(settled) => settled?,
+        Err(_) => return Err(refused(first, io::ErrorKind::TimedOut.into())),
     }
+    // Where no interface has IPv6 (most containers), [::] is listened on and never has an address to tell.
+    match tokio::time::timeout(V6_PATIENCE, settle(swarm, &mut waiting, &mut places, |_| true)).await {
+        Ok(settled) => settled?,
+        Err(_) => tracing::debug!("no IPv6 address here"),
+    }
+    Ok(places)
 }
 
-/// Waits until each listener has an address. Nothing else happens on the swarm yet.
+/// Waits until each listener that is `needed` has an address. Nothing else happens on the swarm yet.
 async fn settle(
     swarm: &mut Swarm<Behaviour>,
-    mut waiting: Vec<(ListenerId, SocketAddr)>,
-) -> Result<Vec<Multiaddr>, ListenError> {
-    let mut places = Vec::new();
-    while !waiting.is_empty() {
+    waiting: &mut Vec<(ListenerId, SocketAddr)>,
+    places: &mut Vec<Multiaddr>,
+    needed: impl Fn(&SocketAddr) -> bool,
+) -> Result<(), ListenError> {
+    while waiting.iter().any(|(_, address)| needed(address)) {
         match swarm.select_next_some().await {
             SwarmEvent::NewListenAddr { listener_id, address } => {
                 waiting.retain(|(id, _)| *id != listener_id);
@@ -99,7 +110,7 @@ async fn settle(
             _ => {}
         }
     }
-    Ok(places)
+    Ok(())
 }
 
 /// The address with a port on which both TCP and UDP can be bound now.
