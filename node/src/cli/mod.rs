@@ -33,6 +33,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use safelight_core::code::check_cpu;
 
 use crate::admin::operator::{Exit, Failure};
 use crate::telemetry::{self, Detail};
@@ -51,7 +52,11 @@ fn perform(cli: Cli) -> Exit {
     let detail = if matches!(cli.verb, Verb::Run(_)) { Detail::Daemon } else { Detail::Command };
     telemetry::start(detail, cli.global.verbose);
     let json = cli.global.json;
-    let shown = dispatch::perform(cli).and_then(|(view, outcome)| output::show(view, &outcome, json));
+    // An old processor gets a sentence, not an illegal instruction in the middle of a wedding.
+    let fit = check_cpu().map_err(|old| Failure::new(old.to_string()));
+    let shown = fit
+        .and_then(|()| dispatch::perform(cli))
+        .and_then(|(view, outcome)| output::show(view, &outcome, json));
     shown.unwrap_or_else(|failure| output::fail(&failure, json))
 }
 
