@@ -119,22 +119,38 @@ async fn gather_and_restore(
     reporter: &Reporter,
 ) -> Result<Gathered, Failure> {
     hear(shell, peer, reporter).await?;
-    let silent = silent(shell).await?;
-    let as_of = shell
-        .core
-        .ask(|node| {
-            let latest = node.manifest().heads().map(|(_, hlc, _)| hlc.millis()).max()?;
-            let said = UNIX_EPOCH + Duration::from_millis(latest);
-            Some(humantime::format_rfc3339_seconds(said).to_string())
-        })
-        .await?;
+    let met = Instant::now();
+    let as_of = as_of(shell).await?;
+    let (restored, complete) = match to {
+        Some(to) => {
+            let restored = restore_all(shell, to, reporter).await?;
+            let complete = restored.files_failed.is_empty();
+            (restored, complete)
+        }
+        None => (RestoreDoc::default(), true),
+    };
+    let silent = silent(shell, met + GATHER).await?;
     for node in &silent {
         reporter.notice(format!(
             "{} at {} does not answer. If it is gone for good, run next: safelight lost {}",
             node.name, node.site, node.name
         ));
     }
-    let Some(to) = to else { return Ok((RestoreDoc::default(), true, silent, as_of)) };
+    Ok((restored, complete, silent, as_of))
+}
+
+/// When the others last said how much they know: the picture is no older than that.
+async fn as_of(shell: &Arc<Shell>) -> Result<Option<String>, Failure> {
+    let said = shell.core.ask(|node| {
+        let others = node.manifest().heads().filter(|(member, ..)| *member != node.id());
+        others.map(|(_, hlc, _)| hlc.millis()).max()
+    });
+    let text =
+        |millis| humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(millis)).to_string();
+    Ok(said.await?.map(text))
+}
+
+async fn restore_all(shell: &Arc<Shell>, to: &Path, reporter: &Reporter) -> Result<RestoreDoc, Failure> {
     let request = restore::Restore {
         what: Selection::All,
         to: std::path::absolute(to).map_err(|error| Failure::usage(format!("{}: {error}", to.display())))?,
@@ -142,9 +158,7 @@ async fn gather_and_restore(
         exclude: Vec::new(),
         without: Vec::new(),
     };
-    let restored = restore::restore_files(shell, request, reporter).await?;
-    let complete = restored.files_failed.is_empty();
-    Ok((restored, complete, silent, as_of))
+    restore::restore_files(shell, request, reporter).await
 }
 
 /// Waits until the survivor's manifest is here, and the catalogs it names as far as they come. What does not come is
@@ -179,9 +193,8 @@ async fn hear(shell: &Arc<Shell>, peer: NodeId, reporter: &Reporter) -> Result<(
     }
 }
 
-/// The members that do not answer, after all had time to.
-async fn silent(shell: &Arc<Shell>) -> Result<Vec<NodeDoc>, Failure> {
-    let deadline = Instant::now() + GATHER;
+/// The members that do not answer; until `deadline` they have time to.
+async fn silent(shell: &Arc<Shell>, deadline: Instant) -> Result<Vec<NodeDoc>, Failure> {
     loop {
         let local = Local { addresses: Vec::new(), volumes: Default::default(), sent: Default::default() };
         let away: Vec<NodeDoc> = shell
