@@ -214,8 +214,8 @@ pub enum Key {
     Roll(RollId, NodeId),
     /// A coding, by its author.
     Coding(RollId, CodingId, NodeId),
-    /// The layout of a roll.
-    Layout(RollId),
+    /// The layout of a roll, by its author: nobody's wish replaces another's.
+    Layout(RollId, NodeId),
     /// The holding of a roll on a volume, by its node.
     Holding(RollId, VolumeId, NodeId),
     /// One node's audit of a roll on a volume.
@@ -239,7 +239,7 @@ impl Body {
             Self::Volume(b) => Key::Volume(b.volume, author),
             Self::Roll(b) => Key::Roll(b.roll, author),
             Self::Coding(b) => Key::Coding(b.roll, b.coding, author),
-            Self::Layout(b) => Key::Layout(b.roll),
+            Self::Layout(b) => Key::Layout(b.roll, author),
             Self::Holding(b) => Key::Holding(b.roll, b.volume, author),
             Self::Audit(b) => Key::Audit(b.roll, b.volume, author),
             Self::Rule(b) => Key::Rule(b.shoot),

@@ -99,9 +99,11 @@ impl Manifest {
         self.codings(roll).find(|candidate| candidate.coding == *coding)
     }
 
-    /// Where the shards of `roll` are wanted.
+    /// Where the shards of `roll` are wanted, by the roll's own author. Whatever else anybody wishes moves nothing: a
+    /// member that could lay out others' rolls could draw all their shards to itself, and then vanish.
     pub fn layout(&self, roll: &RollId) -> Option<&Layout> {
-        match &self.get(&Key::Layout(*roll))?.body {
+        let (_, author) = self.roll(roll)?;
+        match &self.get(&Key::Layout(*roll, author))?.body {
             Body::Layout(layout) => Some(layout),
             _ => None,
         }

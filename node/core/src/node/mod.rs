@@ -201,7 +201,7 @@ impl Node {
         match record.key() {
             Key::Roll(roll, _)
             | Key::Coding(roll, ..)
-            | Key::Layout(roll)
+            | Key::Layout(roll, _)
             | Key::Holding(roll, ..)
             | Key::Audit(roll, ..) => {
                 self.dirty.insert(roll);

@@ -394,6 +394,19 @@ fn nothing_is_freed_for_a_vault_that_cannot_prove_what_it_holds() {
 }
 
 #[test]
+fn a_vault_cannot_draw_others_shards_to_itself() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 52, 1);
+    world.pass(10_000);
+    let before = world.hosts[&id(1)].disk.clone();
+    let greedy = Layout { roll, coding: CodingId([52; 16]), volumes: vec![volume(3); 4] };
+    world.tell(2, Event::Say(vec![Body::Layout(greedy)]));
+    world.pass(30_000);
+    assert_eq!(world.hosts[&id(1)].disk, before, "the studio keeps what its own layout gave it");
+    assert_eq!(world.hosts[&id(2)].disk.len(), 1, "and the vault gets no more than it was given");
+}
+
+#[test]
 fn two_that_were_cut_off_find_the_same_truth() {
     let mut world = three_sites();
     world.pass(1_000);
