@@ -68,6 +68,7 @@ impl FsVolume {
                 other => other.map_err(|e| inner.judge(StoreError::io(&path, e)))?,
             }
             inner.state().held.remove(&hash);
+            // An outboard without its shard is only room; it is made anew, never trusted, should the hash come again.
             let _ = fs::remove_file(inner.index.outboard(hash));
             sync_dir(&inner.folders.shards()).map_err(|e| inner.judge(StoreError::io(&path, e)))
         })

@@ -112,6 +112,7 @@ impl ShardDraft {
 impl Drop for ShardDraft {
     fn drop(&mut self) {
         if !self.kept {
+            // What stays is swept away with all other drafts when the volume is opened next.
             let _ = std::fs::remove_file(&self.path);
         }
     }

@@ -136,6 +136,7 @@ async fn load_or_create(root: &Path) -> Result<FsStore, IndexError> {
     let database = database(root);
     if !database.try_exists().map_err(IndexError::Io)? {
         let new = database.with_extension("new");
+        // Nothing there is the rule; what cannot be removed fails the creation below.
         let _ = std::fs::remove_file(&new);
         shutdown(&load(root, &new).await?).await;
         std::fs::rename(&new, &database).map_err(IndexError::Io)?;
@@ -196,6 +197,7 @@ fn set_aside(root: &Path) -> io::Result<()> {
 fn clear_temporary(root: &Path) {
     let temporary = PathOptions::new(root).temp_path;
     for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
+        // Left over from a process that died; what stays costs room and is tried again at the next start.
         let _ = std::fs::remove_file(entry.path());
     }
 }

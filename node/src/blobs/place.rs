@@ -76,6 +76,7 @@ impl FsVolume {
         if target.exists() {
             match self.read_back(hash, sealed.len).await {
                 Ok(()) => {
+                    // The shard stands; a second copy of it among the drafts is swept away at the next opening.
                     let _ = fs::remove_file(&sealed.path);
                     return Ok(sealed.len);
                 }
@@ -163,6 +164,7 @@ impl Inner {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.check()?,
             other => other.map_err(fail)?,
         }
+        // An outboard alone is never trusted: whoever brings the shard again makes it anew.
         let _ = fs::remove_file(self.index.outboard(hash));
         {
             let mut state = self.state();

@@ -98,6 +98,7 @@ impl FsVolume {
         // On failure the data was moved aside or is still there, to be verified again.
         inner.state().partial.remove(&hash);
         if let Some(Ok(_)) = placed {
+            // The shard is durable under its own name; what stays of its parts is only room.
             let _ = blocking(move || inner.remove_partial(hash)).await;
         }
         drop(lease);
