@@ -217,6 +217,8 @@ fn volume_info(n: u8, media: Media) -> Body {
         device: String::new(),
         host: String::new(),
         trust_declared: true,
+        since: 0,
+        absent: 0,
     })
 }
 
