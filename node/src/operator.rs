@@ -71,7 +71,7 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
             set_rule(shell, Rule { spend: spend_percent, ..rule }, shoot).await
         }
         Command::ConfigGet { key } => settings::get(&shell.store, key.as_deref()),
-        Command::ConfigSet { key, value } => settings::set(shell, &key, &value),
+        Command::ConfigSet { key, value } => settings::set(shell, &key, &value).await,
     }
 }
 
@@ -293,7 +293,7 @@ async fn show_rule(shell: &Arc<Shell>, shoot: Option<String>) -> Result<Outcome,
     let (loss, advice) = shell
         .core
         .ask(move |node| {
-            let topology = view::topology(node);
+            let topology = node.topology();
             let rates = LossRates::default();
             let plan = |topology| Planner::new(topology, rule, &rates, Some(&here)).plan(EXAMPLE_ROLL).ok();
             let now = plan(&topology);

@@ -1,5 +1,10 @@
 //! The node's settings: kept in its store, at work at once.
 
+use std::time::Duration;
+
+use safelight_core::event::Event;
+use safelight_core::settings::Settings as Care;
+
 use crate::admin::doc::{ConfigDoc, SettingDoc};
 use crate::admin::operator::{Failure, Outcome};
 use crate::blobs::arg::parse_size;
@@ -9,22 +14,48 @@ use crate::store::{Store, StoreError};
 /// One setting there is.
 struct Setting {
     key: &'static str,
+    kind: Kind,
     default: &'static str,
     about: &'static str,
 }
 
+/// What a setting's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Bytes a second, or [`NONE`].
+    Rate,
+    /// A span of time.
+    Span,
+}
+
 /// What stands for "no limit".
 const NONE: &str = "none";
+/// The longest span that may be set: a hundred years.
+const SPAN_MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Settings come with the parts they steer.
 const SETTINGS: &[Setting] = &[
     Setting {
+        key: "grace.node",
+        kind: Kind::Span,
+        default: "24h",
+        about: "how long a node that does not answer is expected back before its shards are made again elsewhere",
+    },
+    Setting {
+        key: "grace.site",
+        kind: Kind::Span,
+        default: "14d",
+        about: "the same, for a site of which no node answers",
+    },
+    Setting {
         key: "limit.down",
+        kind: Kind::Rate,
         default: NONE,
         about: "bytes a second that shards may come in at, such as 5MB",
     },
     Setting {
         key: "limit.up",
+        kind: Kind::Rate,
         default: NONE,
         about: "bytes a second that shards may go out at, such as 2MB",
     },
@@ -55,22 +86,38 @@ pub fn get(store: &Store, key: Option<&str>) -> Result<Outcome, Failure> {
 }
 
 /// Changes a setting, durably, and puts it to work.
-pub fn set(shell: &Shell, key: &str, value: &str) -> Result<Outcome, Failure> {
-    if !SETTINGS.iter().any(|setting| setting.key == key) {
-        return Err(unknown(key));
-    }
-    rate(value).map_err(Failure::usage)?;
+pub async fn set(shell: &Shell, key: &str, value: &str) -> Result<Outcome, Failure> {
+    let setting = SETTINGS.iter().find(|setting| setting.key == key).ok_or_else(|| unknown(key))?;
+    check(setting.kind, value).map_err(Failure::usage)?;
     shell.store.set(key, value)?;
-    apply(shell)?;
+    apply(shell).await?;
     get(&shell.store, Some(key))
 }
 
 /// Puts all settings to work.
-pub fn apply(shell: &Shell) -> Result<(), Failure> {
-    let of = |key| Ok::<_, Failure>(shell.store.setting(key)?.and_then(|value| rate(&value).ok()).flatten());
-    shell.pace.down.set(of("limit.down")?);
-    shell.pace.up.set(of("limit.up")?);
-    Ok(())
+pub async fn apply(shell: &Shell) -> Result<(), Failure> {
+    let rate_of =
+        |key| Ok::<_, Failure>(shell.store.setting(key)?.and_then(|value| rate(&value).ok()).flatten());
+    shell.pace.down.set(rate_of("limit.down")?);
+    shell.pace.up.set(rate_of("limit.up")?);
+    let span_of = |key, default| {
+        let set = shell.store.setting(key)?.and_then(|value| span(&value).ok());
+        Ok::<_, Failure>(set.map_or(default, |span| span.as_millis() as u64))
+    };
+    let default = Care::default();
+    let care = Care {
+        grace_node: span_of("grace.node", default.grace_node)?,
+        grace_site: span_of("grace.site", default.grace_site)?,
+        ..default
+    };
+    Ok(shell.core.settle(Event::Configure(care)).await?)
+}
+
+fn check(kind: Kind, value: &str) -> Result<(), String> {
+    match kind {
+        Kind::Rate => rate(value).map(drop),
+        Kind::Span => span(value).map(drop),
+    }
 }
 
 fn unknown(key: &str) -> Failure {
@@ -89,6 +136,14 @@ fn rate(value: &str) -> Result<Option<u64>, String> {
     }
 }
 
+/// A span of time.
+fn span(value: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(value) {
+        Ok(span) if span <= SPAN_MOST => Ok(span),
+        _ => Err(format!("'{value}' is no span of time; write one such as 30d, 24h or 90s")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +154,23 @@ mod tests {
         assert_eq!(rate("5MB"), Ok(Some(5_000_000)));
         assert_eq!(rate("5MB/s"), Ok(Some(5_000_000)));
         assert!(rate("0").is_err() && rate("fast").is_err());
+    }
+
+    #[test]
+    fn spans() {
+        assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 24 * 3600)));
+        assert_eq!(span("1s"), Ok(Duration::from_secs(1)));
+        assert!(span("soon").is_err() && span("900000y").is_err());
+    }
+
+    #[test]
+    fn defaults_are_what_the_core_takes() {
+        for setting in SETTINGS {
+            assert_eq!(check(setting.kind, setting.default), Ok(()), "{}", setting.key);
+        }
+        let of = |key: &str| SETTINGS.iter().find(|setting| setting.key == key).expect("there").default;
+        let millis = |key| span(of(key)).expect("a span").as_millis() as u64;
+        assert_eq!(millis("grace.node"), Care::default().grace_node);
+        assert_eq!(millis("grace.site"), Care::default().grace_site);
     }
 }

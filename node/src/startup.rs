@@ -92,10 +92,10 @@ impl Running {
             meter: Meter::default(),
             pace: Pace::default(),
         });
-        settings::apply(&shell).map_err(|failure| StartError::System(failure.message))?;
         let tokens = Arc::new(Tokens::default());
         let volumes = kept.volumes.clone();
         let ended = run_core(kept, Arc::clone(&shell), Arc::clone(&tokens), inbox)?;
+        settings::apply(&shell).await.map_err(|failure| StartError::System(failure.message))?;
         for (id, path) in volumes {
             housekeeping::open(&shell, id, path).await;
         }

@@ -10,6 +10,8 @@ use safelight_proto::message::{JoinReply, JoinRequest, Request, Response};
 use safelight_proto::record::Body;
 use safelight_proto::vocabulary::Role;
 
+use crate::settings::Settings;
+
 /// Names a thing the shell waits to answer: a peer's request, a gossip message, a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
@@ -31,6 +33,8 @@ pub struct Shard {
     pub coding: CodingId,
     /// Its index in the coding.
     pub index: u8,
+    /// It lies here only until the volume that it is meant for has it. The core decides that when it is stored.
+    pub staged: bool,
 }
 
 /// A shard that the layout wants on a volume of this node.
@@ -64,6 +68,8 @@ pub struct InviteState {
 pub enum Event {
     /// Some time has passed. At least twice a second.
     Tick,
+    /// The owner's settings, at the start and when they change.
+    Configure(Settings),
     /// A member is within reach.
     Connected(NodeId),
     /// A member is no longer within reach.

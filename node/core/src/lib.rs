@@ -6,6 +6,9 @@
 /// Clocks as arguments.
 pub mod time;
 
+/// What the owner of a node may set.
+pub mod settings;
+
 /// Keys, and sealing with them.
 pub mod seal;
 
@@ -26,6 +29,9 @@ pub mod manifest;
 
 /// Where shards go, and what a shoot's protection comes to.
 pub mod place;
+
+/// Making whole what losses left short.
+pub mod repair;
 
 /// How two manifests become one.
 pub mod sync;

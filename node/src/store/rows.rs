@@ -6,7 +6,7 @@ use safelight_proto::vocabulary::Role;
 
 use super::StoreError;
 
-/// `bytes u64 BE | roll 32 | coding 16 | index`.
+/// `bytes u64 BE | roll 32 | coding 16 | index | 1 while it is staged here for another volume`.
 pub(super) struct ShardRow;
 
 impl ShardRow {
@@ -14,7 +14,7 @@ impl ShardRow {
         let mut row = shard.bytes.to_be_bytes().to_vec();
         row.extend(shard.roll.0);
         row.extend(shard.coding.0);
-        row.push(shard.index);
+        row.extend([shard.index, shard.staged.into()]);
         row
     }
 
@@ -23,13 +23,14 @@ impl ShardRow {
         let (bytes, rest) = row.split_first_chunk::<8>().ok_or_else(damaged)?;
         let (roll, rest) = rest.split_first_chunk::<32>().ok_or_else(damaged)?;
         let (coding, rest) = rest.split_first_chunk::<16>().ok_or_else(damaged)?;
-        let [index] = rest else { return Err(damaged()) };
+        let [index, staged] = rest else { return Err(damaged()) };
         Ok(Shard {
             hash,
             bytes: u64::from_be_bytes(*bytes),
             roll: RollId(*roll),
             coding: CodingId(*coding),
             index: *index,
+            staged: *staged != 0,
         })
     }
 }

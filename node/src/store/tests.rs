@@ -65,6 +65,7 @@ fn what_a_step_writes_is_there_after_a_restart() {
         roll: RollId([5; 32]),
         coding: safelight_proto::id::CodingId([6; 16]),
         index: 3,
+        staged: true,
     };
     let volume = VolumeId([7; 16]);
     let said;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use safelight_core::node::Node;
+use safelight_core::node::{Condition, Node};
 use safelight_core::place::{Collision, Topology};
 use safelight_core::seal::ReadingKey;
 use safelight_proto::id::{NodeId, VolumeId};
 
-use super::{Names, ShootView, counts, shoots, topology};
+use super::{Names, ShootView, shoots};
 use crate::admin::doc;
 use crate::driver::wall_millis;
 use crate::volumes::State;
@@ -34,7 +34,7 @@ pub fn status(
     local: &Local,
     only: impl Fn(&[ShootView]) -> Result<Vec<ShootView>, crate::admin::operator::Failure>,
 ) -> Result<doc::StatusDoc, crate::admin::operator::Failure> {
-    let topology = topology(node);
+    let topology = node.topology();
     let all = shoots(node, names, key);
     let chosen = only(&all)?;
     let documents: Vec<doc::ShootDoc> = chosen.iter().map(|shoot| shoot.document(node, &topology)).collect();
@@ -44,7 +44,7 @@ pub fn status(
         library: node.manifest().library().to_string(),
         rule: node.manifest().rule(None).to_string(),
         verdict,
-        transfers: transfers(&super::pending(node, rolls), local, node.id()),
+        transfers: transfers(&node.pending(rolls), local, node.id()),
         shoots: documents,
         nodes: nodes(node, local),
         volumes: volumes(node, local),
@@ -138,12 +138,11 @@ pub fn nodes(node: &Node, local: &Local) -> Vec<doc::NodeDoc> {
 }
 
 fn node_state(node: &Node, id: &NodeId) -> doc::NodeState {
-    if node.manifest().is_lost(id) {
-        doc::NodeState::Lost
-    } else if *id == node.id() || node.connected().contains(id) {
-        doc::NodeState::Online
-    } else {
-        doc::NodeState::Away
+    match node.condition(id) {
+        Some(Condition::Online) => doc::NodeState::Online,
+        Some(Condition::Away) => doc::NodeState::Away,
+        Some(Condition::Retired) => doc::NodeState::Retired,
+        Some(Condition::Lost) | None => doc::NodeState::Lost,
     }
 }
 
@@ -180,7 +179,7 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                 capacity_bytes: info.capacity,
                 used_bytes: used.get(&id).copied().unwrap_or_default(),
                 state: match () {
-                    () if !counts(node, &host) => doc::VolumeState::Lost,
+                    () if !node.counts(&host) => doc::VolumeState::Lost,
                     () if unavailable => doc::VolumeState::Unavailable,
                     () if info.free == 0 => doc::VolumeState::Full,
                     () => doc::VolumeState::Ok,

@@ -9,7 +9,7 @@ use safelight_proto::id::{Prefix, RollId, ShootId};
 use safelight_proto::record::Roll;
 use safelight_proto::vocabulary::Rule;
 
-use super::{Names, normal_name, pending, roll_view, rolls_with_references, topology};
+use super::{Names, normal_name};
 use crate::admin::doc;
 use crate::admin::operator::Failure;
 
@@ -94,7 +94,7 @@ impl ShootView {
 
     /// Its verdict.
     pub fn judge(&self, node: &Node, topology: &Topology) -> Judgement {
-        let rolls = rolls_with_references(node, &self.ids);
+        let rolls = node.rolls_with_references(&self.ids);
         let mut judgement = judge(topology, &self.rule, &LossRates::default(), self.name.as_deref(), &rolls);
         if is_stuck(node, judgement.verdict, &rolls) {
             judgement.verdict = Verdict::AtRisk;
@@ -136,7 +136,7 @@ impl ShootView {
                     survives: *survives,
                 })
                 .collect(),
-            pending_bytes: pending(node, rolls).values().sum(),
+            pending_bytes: node.pending(rolls).values().sum(),
             reason: Some(judgement.reason).filter(|reason| !reason.is_empty()),
             remedy: judgement.remedy,
         }
@@ -159,14 +159,14 @@ impl ShootView {
 /// Catching up means that something is under way. What was laid out before the volumes came that could keep its rule
 /// is not: nothing moves it yet, and saying so is the honest verdict.
 fn is_stuck(node: &Node, verdict: Verdict, rolls: &[RollView]) -> bool {
-    let under_way = || pending(node, rolls.iter().map(|roll| roll.roll)).values().any(|bytes| *bytes > 0);
+    let under_way = || node.pending(rolls.iter().map(|roll| roll.roll)).values().any(|bytes| *bytes > 0);
     verdict == Verdict::CatchingUp && !under_way()
 }
 
 /// Whether a roll lies where it cannot keep the library's rule, though the same bytes taken in now would.
 pub fn is_laid_out_badly(node: &Node, roll: &Roll) -> bool {
-    let (rule, rolls) = (node.manifest().rule(None), [roll_view(node, roll)]);
-    let judgement = judge(&topology(node), &rule, &LossRates::default(), None, &rolls);
+    let (rule, rolls) = (node.manifest().rule(None), [node.roll_view(roll)]);
+    let judgement = judge(&node.topology(), &rule, &LossRates::default(), None, &rolls);
     is_stuck(node, judgement.verdict, &rolls)
 }
 

@@ -75,12 +75,7 @@ pub(super) fn to_schema(body: &Body) -> Wire {
             node: b.node.0.to_vec(),
             at: b.at.as_ref().map(|site| site.name().to_owned()).unwrap_or_default(),
         }),
-        Body::Drill(b) => Wire::Drill(schema::Drill {
-            without: b.without.name().to_owned(),
-            files: b.files,
-            bytes: b.bytes,
-            failed: b.failed,
-        }),
+        Body::Drill(b) => Wire::Drill(drill_to_schema(b)),
     }
 }
 
@@ -149,12 +144,7 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Seeding(b) => {
             Body::Seeding(Seeding { node: NodeId::from_slice(&b.node)?, at: site_or_none(&b.at)? })
         }
-        Wire::Drill(b) => Body::Drill(Drill {
-            without: Site::new(&b.without).ok_or(RecordError::Bounds("site"))?,
-            files: b.files,
-            bytes: b.bytes,
-            failed: b.failed,
-        }),
+        Wire::Drill(b) => Body::Drill(drill_from_schema(&b)?),
     })
 }
 
@@ -283,6 +273,15 @@ fn rule_from_schema(b: schema::Rule) -> Result<RuleInfo> {
         return Err(RecordError::Bounds("rule"));
     }
     Ok(RuleInfo { shoot, rule })
+}
+
+fn drill_to_schema(b: &Drill) -> schema::Drill {
+    schema::Drill { without: b.without.name().to_owned(), files: b.files, bytes: b.bytes, failed: b.failed }
+}
+
+fn drill_from_schema(b: &schema::Drill) -> Result<Drill> {
+    let without = Site::new(&b.without).ok_or(RecordError::Bounds("site"))?;
+    Ok(Drill { without, files: b.files, bytes: b.bytes, failed: b.failed })
 }
 
 fn site_or_none(name: &str) -> Result<Option<Site>> {

@@ -1,9 +1,12 @@
 //! Questions to the manifest, in the words of the vocabulary.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use safelight_proto::id::{CodingId, NodeId, RecordId, RollId, ShootId, VolumeId};
-use safelight_proto::record::{Body, Coding, Head, Hlc, Key, Layout, NodeInfo, Roll, VolumeInfo};
+use safelight_proto::record::{
+    Body, Coding, Head, Hlc, Key, Layout, Leaver, NodeInfo, Roll, Scrubbed, VolumeInfo,
+};
 use safelight_proto::vocabulary::{Role, Rule, Site};
 
 use super::{Entry, Manifest};
@@ -61,9 +64,64 @@ impl Manifest {
             .map(|entry| entry.author)
     }
 
-    /// Where `volume` is: its own site while it travels, else its node's.
+    /// One volume, with the node it hangs on.
+    pub fn volume(&self, volume: &VolumeId) -> Option<(NodeId, &VolumeInfo)> {
+        let latest = self
+            .range(Key::Volume(*volume, LOW_NODE)..=Key::Volume(*volume, HIGH_NODE))
+            .map(|(_, entry)| entry)
+            .max_by_key(|entry| entry.rank())?;
+        match &latest.body {
+            Body::Volume(info) => Some((latest.author, info)),
+            _ => None,
+        }
+    }
+
+    /// Where `volume` is: its own site while it travels, else where its node stands.
     pub fn site_of(&self, volume: &VolumeInfo, node: &NodeId) -> Option<Site> {
-        volume.site.clone().or_else(|| self.members().get(node).map(|member| member.site.clone()))
+        volume.site.clone().or_else(|| self.stands_at(node))
+    }
+
+    /// Where `node` stands: while it is filled elsewhere, there; else at its own site.
+    pub fn stands_at(&self, node: &NodeId) -> Option<Site> {
+        self.seeding_at(node).or_else(|| self.members().get(node).map(|member| member.site.clone()))
+    }
+
+    /// The site where `node` stands until it is moved to its own, by its own word or a studio's, the latest.
+    pub fn seeding_at(&self, node: &NodeId) -> Option<Site> {
+        match self.latest(Key::Seeding(*node, LOW_NODE)..=Key::Seeding(*node, HIGH_NODE), *node)? {
+            Body::Seeding(seeding) => seeding.at.clone(),
+            _ => None,
+        }
+    }
+
+    /// Whether a node or volume is to be emptied, by a studio's word or its own node's, the latest.
+    pub fn is_retired(&self, what: &Leaver) -> bool {
+        let own = match what {
+            Leaver::Node(node) => Some(*node),
+            Leaver::Volume(volume) => self.host_of(volume),
+        };
+        let said = own
+            .and_then(|own| self.latest(Key::Retired(*what, LOW_NODE)..=Key::Retired(*what, HIGH_NODE), own));
+        matches!(said, Some(Body::Retired(retired)) if retired.retired)
+    }
+
+    /// The last scrub of `volume` by the node it hangs on, with its time.
+    pub fn scrubbed(&self, volume: &VolumeId) -> Option<(Hlc, &Scrubbed)> {
+        let entry = self.get(&Key::Scrubbed(*volume, self.host_of(volume)?))?;
+        match &entry.body {
+            Body::Scrubbed(scrubbed) => Some((entry.hlc, scrubbed)),
+            _ => None,
+        }
+    }
+
+    /// The latest word among `keys` of `own` or of any studio.
+    fn latest(&self, keys: RangeInclusive<Key>, own: NodeId) -> Option<&Body> {
+        let studio = |author: &NodeId| self.members().get(author).is_some_and(|m| m.role == Role::Studio);
+        self.range(keys)
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.author == own || studio(&entry.author))
+            .max_by_key(|entry| entry.rank())
+            .map(|entry| &entry.body)
     }
 
     /// All rolls, by id.
@@ -92,30 +150,54 @@ impl Manifest {
         (standing.id == entry.id).then_some((roll, entry.author))
     }
 
-    /// The codings of `roll` that count: those of the roll's own author.
-    pub fn codings(&self, roll: &RollId) -> impl Iterator<Item = &Coding> {
+    /// The codings of `roll` that count: those by its own author, and those by studios. Who completes a coding says it
+    /// anew with more shards; the longest list stands.
+    pub fn codings(&self, roll: &RollId) -> BTreeMap<CodingId, &Coding> {
         let author = self.roll(roll).map(|(_, author)| author);
-        self.range(Key::Coding(*roll, LOW_CODING, LOW_NODE)..=Key::Coding(*roll, HIGH_CODING, HIGH_NODE))
-            .filter(move |(_, entry)| Some(entry.author) == author)
-            .filter_map(|(_, entry)| match &entry.body {
-                Body::Coding(coding) => Some(coding),
-                _ => None,
-            })
+        let studio = |author: &NodeId| self.members().get(author).is_some_and(|m| m.role == Role::Studio);
+        let mut codings: BTreeMap<CodingId, &Coding> = BTreeMap::new();
+        for (_, entry) in self
+            .range(Key::Coding(*roll, LOW_CODING, LOW_NODE)..=Key::Coding(*roll, HIGH_CODING, HIGH_NODE))
+            .filter(|(_, entry)| Some(entry.author) == author || studio(&entry.author))
+        {
+            let Body::Coding(coding) = &entry.body else { continue };
+            let standing = codings.entry(coding.coding).or_insert(coding);
+            if standing.shards.len() < coding.shards.len() {
+                *standing = coding;
+            }
+        }
+        codings
     }
 
     /// One coding of `roll`.
     pub fn coding(&self, roll: &RollId, coding: &CodingId) -> Option<&Coding> {
-        self.codings(roll).find(|candidate| candidate.coding == *coding)
+        self.codings(roll).remove(coding)
     }
 
-    /// Where the shards of `roll` are wanted, by the roll's own author. Whatever else anybody wishes moves nothing: a
-    /// member that could lay out others' rolls could draw all their shards to itself, and then vanish.
+    /// Where the shards of `roll` are wanted: the latest word of any member, who may all be its caretaker. It is a wish:
+    /// nobody gives up a shard for it unless what is left meets the rule.
     pub fn layout(&self, roll: &RollId) -> Option<&Layout> {
-        let (_, author) = self.roll(roll)?;
-        match &self.get(&Key::Layout(*roll, author))?.body {
+        match &self.layout_entry(roll)?.body {
             Body::Layout(layout) => Some(layout),
             _ => None,
         }
+    }
+
+    /// Who said where the shards of `roll` are wanted.
+    pub fn layout_author(&self, roll: &RollId) -> Option<NodeId> {
+        self.layout_entry(roll).map(|entry| entry.author)
+    }
+
+    fn layout_entry(&self, roll: &RollId) -> Option<&Entry> {
+        self.range(Key::Layout(*roll, LOW_NODE)..=Key::Layout(*roll, HIGH_NODE))
+            .map(|(_, entry)| entry)
+            .max_by_key(|entry| entry.rank())
+    }
+
+    /// The layout of `roll` and the coding that it is for.
+    pub fn laid_out(&self, roll: &RollId) -> Option<(&Layout, &Coding)> {
+        let layout = self.layout(roll)?;
+        Some((layout, self.coding(roll, &layout.coding)?))
     }
 
     /// What each volume holds of `roll`, by coding, by the word of the node it hangs on.

@@ -138,7 +138,7 @@ impl Node {
         first == Some(&self.me)
     }
 
-    fn role_of(&self, node: &NodeId) -> Option<Role> {
+    pub(super) fn role_of(&self, node: &NodeId) -> Option<Role> {
         self.manifest.members().get(node).map(|member| member.role)
     }
 

@@ -10,12 +10,17 @@ use safelight_proto::record::{Body, Key, Record, RecordError};
 
 use crate::event::{Effect, Event, InviteState, Judgement, Shard, Step, Token, Write};
 use crate::manifest::{Change, Manifest, Merged};
+use crate::settings::Settings;
 use crate::time::{Clock, Now};
 
 mod admission;
 mod care;
 mod exchange;
+mod liveness;
+mod picture;
 mod transfer;
+
+pub use picture::{Condition, TRUST_PERIOD};
 
 use exchange::Exchange;
 use transfer::Transfers;
@@ -40,6 +45,10 @@ pub struct Node {
     clock: Clock,
     rng: ChaCha20Rng,
     connected: BTreeSet<NodeId>,
+    liveness: liveness::Liveness,
+    settings: Settings,
+    /// When the last event came in.
+    now: Now,
     exchange: Exchange,
     transfers: Transfers,
     care: care::Care,
@@ -76,6 +85,9 @@ impl Node {
             clock,
             rng: ChaCha20Rng::from_seed(seed),
             connected: BTreeSet::new(),
+            liveness: liveness::Liveness::default(),
+            settings: Settings::default(),
+            now: Now::default(),
             exchange: Exchange::default(),
             transfers: Transfers::default(),
             care: care::Care::new(catalogs),
@@ -116,7 +128,10 @@ impl Node {
     /// The one door: takes an event in, says what to write and then to do.
     pub fn handle(&mut self, event: Event, now: Now) -> Step {
         let mut step = Step::default();
+        self.now = now;
+        self.liveness.start(now);
         match event {
+            Event::Configure(settings) => self.configure(settings),
             Event::Tick => self.tick(now, &mut step),
             Event::Connected(peer) => self.connect(peer, now),
             Event::Disconnected(peer) => self.disconnect(peer, now),
@@ -152,6 +167,11 @@ impl Node {
         self.care_tick(now, step);
     }
 
+    fn configure(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.look_at_all();
+    }
+
     fn connect(&mut self, peer: NodeId, now: Now) {
         self.connected.insert(peer);
         self.exchange.meet(peer, self.me < peer, now);
@@ -161,6 +181,7 @@ impl Node {
 
     fn disconnect(&mut self, peer: NodeId, now: Now) {
         self.connected.remove(&peer);
+        self.liveness.part(peer, now);
         self.exchange.part(peer);
         self.transfers.part(peer, now);
         self.look_at_all();

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safelight_proto::id::{Hash, NodeId, RollId, VolumeId};
 use safelight_proto::record::{Body, Holding};
+use safelight_proto::vocabulary::Role;
 
 use super::Node;
 use crate::event::{Effect, PullError, Shard, Step, Want, Write};
+use crate::place::evaluate_roll;
 use crate::time::Now;
 
 /// Pulls under way at once, in all.
@@ -74,12 +76,16 @@ impl Node {
         step: &mut Step,
     ) {
         let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
+        self.say(bodies, now, step);
         for (volume, shard) in shards {
+            let wanted = self.manifest.laid_out(&shard.roll).is_some_and(|(layout, _)| {
+                layout.coding == shard.coding && layout.volumes.get(usize::from(shard.index)) == Some(&volume)
+            });
+            let shard = Shard { staged: !wanted, ..shard };
             step.writes.push(Write::PutShard(volume, shard));
             self.ledger.entry(volume).or_default().insert(shard.hash, shard);
             touched.entry(volume).or_default().insert(shard.roll);
         }
-        self.say(bodies, now, step);
         for (volume, rolls) in touched {
             self.declare(volume, rolls, now, step);
         }
@@ -116,7 +122,8 @@ impl Node {
                 self.transfers.wants.remove(&want);
                 if let Some((hash, bytes)) = self.shard_of(&want) {
                     let Want { volume, roll, coding, index } = want;
-                    self.keep(vec![(volume, Shard { hash, bytes, roll, coding, index })], vec![], now, step);
+                    let shard = Shard { hash, bytes, roll, coding, index, staged: false };
+                    self.keep(vec![(volume, shard)], vec![], now, step);
                 }
             }
             Err(error) => {
@@ -153,21 +160,27 @@ impl Node {
     /// Looks again at every roll that something changed about.
     pub(super) fn review(&mut self, now: Now, step: &mut Step) {
         while let Some(roll) = self.dirty.pop_first() {
-            self.review_wants(roll);
+            self.review_wants(roll, step);
             self.review_staging(roll, now, step);
             self.review_care(roll);
         }
     }
 
-    /// Which of this node's open volumes are to hold a shard of `roll` that they lack.
-    fn review_wants(&mut self, roll: RollId) {
+    /// Which of this node's open volumes are to hold a shard of `roll` that they lack. One that is staged where it is
+    /// wanted by now is there to stay.
+    fn review_wants(&mut self, roll: RollId, step: &mut Step) {
         let mut wanted = BTreeSet::new();
-        if let Some(layout) = self.manifest.layout(&roll)
-            && let Some(coding) = self.manifest.coding(&roll, &layout.coding)
-        {
+        if let Some((layout, coding)) = self.manifest.laid_out(&roll) {
             for (index, (volume, hash)) in (0u8..).zip(layout.volumes.iter().zip(&coding.shards)) {
-                if self.ledger.get(volume).is_some_and(|shards| !shards.contains_key(hash)) {
-                    wanted.insert(Want { volume: *volume, roll, coding: layout.coding, index });
+                match self.ledger.get_mut(volume).map(|shards| shards.get_mut(hash)) {
+                    Some(Some(shard)) if shard.staged => {
+                        shard.staged = false;
+                        step.writes.push(Write::PutShard(*volume, *shard));
+                    }
+                    Some(None) => {
+                        wanted.insert(Want { volume: *volume, roll, coding: layout.coding, index });
+                    }
+                    _ => {}
                 }
             }
         }
@@ -177,28 +190,48 @@ impl Node {
         }
     }
 
-    /// Frees what was staged here for a volume that has it now, durably and believed.
+    /// Frees what was staged here for a volume that has it now, durably and believed; never what would leave the roll
+    /// below its rule when it met that before.
     fn review_staging(&mut self, roll: RollId, now: Now, step: &mut Step) {
-        let Some(layout) = self.manifest.layout(&roll) else { return };
+        let Some((layout, _)) = self.manifest.laid_out(&roll) else { return };
         let holdings = self.manifest.holdings(&roll);
         let Some(held) = holdings.get(&layout.coding) else { return };
-        let mut freed = Vec::new();
-        for (volume, shards) in &self.ledger {
-            for shard in shards.values().filter(|s| s.roll == roll && s.coding == layout.coding) {
-                let Some(wanted) = layout.volumes.get(usize::from(shard.index)) else { continue };
-                let arrived = wanted != volume
-                    && held.get(wanted).is_some_and(|indexes| indexes.contains(&shard.index))
+        let arrived = |index: u8| {
+            layout.volumes.get(usize::from(index)).is_some_and(|wanted| {
+                held.get(wanted).is_some_and(|indexes| indexes.contains(&index))
                     && self.manifest.believed(&roll, wanted)
-                    && self.manifest.host_of(wanted).is_some_and(|host| !self.manifest.is_lost(&host));
-                if arrived {
-                    freed.push((*volume, shard.hash));
-                }
+                    && self.volume_counts(wanted)
+            })
+        };
+        let mut staged = Vec::new();
+        for (volume, shards) in &self.ledger {
+            let of_roll = shards.values().filter(|s| s.roll == roll && s.coding == layout.coding && s.staged);
+            staged.extend(of_roll.filter(|s| arrived(s.index)).map(|s| (*volume, *s)));
+        }
+        for (volume, shard) in staged {
+            if self.may_go(&volume, &shard) {
+                self.drop_shard(volume, shard.hash, now, step);
+                step.effects.push(Effect::Unlink(volume, shard.hash));
             }
         }
-        for (volume, hash) in freed {
-            self.drop_shard(volume, hash, now, step);
-            step.effects.push(Effect::Unlink(volume, hash));
+    }
+
+    /// Whether the roll is no worse without this shard, as far as its rule goes. Where the rule is not met anyhow, what
+    /// a vault wishes is no reason to give anything up.
+    fn may_go(&self, volume: &VolumeId, shard: &Shard) -> bool {
+        let Some((roll, author)) = self.manifest.roll(&shard.roll) else { return false };
+        let (topology, rule) = (self.topology(), self.manifest.rule(Some(roll.shoot)));
+        let with = self.roll_view(roll);
+        let mut without = with.clone();
+        for coding in &mut without.codings {
+            coding.holdings.retain(|held| held.volume != *volume || held.index != u16::from(shard.index));
         }
+        let meets = |view| evaluate_roll(&topology, &rule, view).met();
+        if meets(&with) {
+            return meets(&without);
+        }
+        let wished_by = self.manifest.layout_author(&shard.roll);
+        wished_by.is_some_and(|by| by == author || self.role_of(&by) == Some(Role::Studio))
     }
 
     /// Starts pulls up to the bounds.

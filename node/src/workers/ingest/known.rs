@@ -13,7 +13,7 @@ use super::survey::Source;
 use crate::admin::operator::Failure;
 use crate::shell::Shell;
 use crate::store::files::KnownFile;
-use crate::view::{counts, is_laid_out_badly, normal_name};
+use crate::view::{is_laid_out_badly, normal_name};
 
 /// Catalogs kept open: files mostly come in the order in which they came before.
 const OPEN: usize = 4;
@@ -179,11 +179,12 @@ fn is_readable(node: &Node, roll: &RollId) -> bool {
         return false;
     }
     let held = manifest.holdings(roll);
-    manifest.codings(roll).any(|coding| {
-        let there = held.get(&coding.coding).into_iter().flatten().filter(|(volume, _)| {
-            let host = manifest.host_of(volume);
-            host.is_some_and(|host| counts(node, &host)) && manifest.believed(roll, volume)
-        });
+    manifest.codings(roll).into_values().any(|coding| {
+        let there = held
+            .get(&coding.coding)
+            .into_iter()
+            .flatten()
+            .filter(|(volume, _)| node.volume_counts(volume) && manifest.believed(roll, volume));
         let indexes: std::collections::BTreeSet<u8> =
             there.flat_map(|(_, indexes)| indexes.iter().copied()).collect();
         indexes.len() >= usize::from(coding.k)

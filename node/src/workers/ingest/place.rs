@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use safelight_core::code::unit_for;
-use safelight_core::node::Node;
 use safelight_core::place::{LossRates, Plan, Planner, Topology, VolumeView};
 use safelight_proto::id::VolumeId;
 use safelight_proto::shard::{Geometry, StreamShape, padded};
@@ -75,25 +74,6 @@ enum Grade {
     Whole,
     /// As many shards as find room here, one whole copy at least.
     Short,
-}
-
-/// Bytes of shards that are meant for each volume and are not there yet: room that only looks free.
-pub fn promised(node: &Node) -> BTreeMap<VolumeId, u64> {
-    let manifest = node.manifest();
-    let mut promised = BTreeMap::new();
-    for (roll, _) in manifest.rolls() {
-        let Some(layout) = manifest.layout(&roll.roll) else { continue };
-        let Some(coding) = manifest.coding(&roll.roll, &layout.coding) else { continue };
-        let held = manifest.holdings(&roll.roll);
-        let held = held.get(&layout.coding);
-        for (index, volume) in (0u8..).zip(&layout.volumes) {
-            if !held.and_then(|held| held.get(volume)).is_some_and(|indexes| indexes.contains(&index)) {
-                let bytes: &mut u64 = promised.entry(*volume).or_default();
-                *bytes = bytes.saturating_add(coding.shard_bytes);
-            }
-        }
-    }
-    promised
 }
 
 impl Ground {

@@ -13,7 +13,7 @@ use crate::admin::doc::Verdict;
 use crate::admin::operator::{Failure, Progress, Reporter};
 use crate::cli::units;
 use crate::shell::Shell;
-use crate::view::{ShootView, pending, shoots, topology, verdict as word};
+use crate::view::{ShootView, shoots, verdict as word};
 
 /// The verdict is asked for this often.
 const ROUND: Duration = Duration::from_millis(500);
@@ -57,14 +57,14 @@ pub async fn verdict(
 fn standing(node: &Node, shell: &Shell, ids: &BTreeSet<ShootId>) -> Standing {
     let all = shoots(node, &shell.names, shell.reading_key.as_ref());
     let mine: Vec<&ShootView> = all.iter().filter(|shoot| !shoot.ids.is_disjoint(ids)).collect();
-    let topology = topology(node);
+    let topology = node.topology();
     let verdict = mine.iter().map(|shoot| word(shoot.judge(node, &topology).verdict)).max();
     let rolls: BTreeSet<_> = mine
         .iter()
         .flat_map(|shoot| &shoot.rolls)
         .flat_map(|roll| roll.references.iter().copied().chain([roll.roll]))
         .collect();
-    let waiting = pending(node, rolls);
+    let waiting = node.pending(rolls);
     let name = |id| node.manifest().node(id).map_or_else(|| id.short(), |info| info.name.clone());
     Standing {
         // A shoot that nothing went to is not at risk.

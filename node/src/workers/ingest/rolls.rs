@@ -4,7 +4,7 @@ use safelight_core::event::Event;
 use safelight_proto::catalog::{Entry, Extent};
 use safelight_proto::limit::EXTENTS_MAX;
 
-use super::place::{Ground, NoRoom, Placement, Size, promised};
+use super::place::{Ground, NoRoom, Placement, Size};
 use super::stream::{Fault, Stream, Written};
 use super::survey::Source;
 use super::worker::Worker;
@@ -13,7 +13,6 @@ use crate::admin::doc::RollDoc;
 use crate::admin::operator::Failure;
 use crate::blobs::StoreError;
 use crate::store::files::KnownFile;
-use crate::view::topology;
 
 /// Why no file can be taken in as things are.
 #[derive(Debug)]
@@ -90,7 +89,7 @@ impl Worker {
     }
 
     fn place(&mut self, size: Size) -> Result<Placement, Halt> {
-        let asked = self.shell.core.ask(|node| (topology(node), promised(node)));
+        let asked = self.shell.core.ask(|node| (node.staying(), node.promised()));
         let (known, promised) = self.runtime.block_on(asked).map_err(Failure::from)?;
         let avoid = self.broken.union(&self.crowded).copied().collect();
         let own = self.shell.volumes.open();

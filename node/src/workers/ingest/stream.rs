@@ -161,7 +161,14 @@ async fn make_durable(
     for (index, Draft { volume, draft }) in drafts {
         let Some(made) = finished.iter().find(|shard| shard.id.index == index) else { continue };
         let hash = made.tree.hash();
-        let shard = Shard { hash, bytes: made.tree.len(), roll: plan.roll, coding: plan.coding, index };
+        let shard = Shard {
+            hash,
+            bytes: made.tree.len(),
+            roll: plan.roll,
+            coding: plan.coding,
+            index,
+            staged: false,
+        };
         let slot = by_volume.entry(volume.id()).or_insert_with(|| (volume, Vec::new(), Vec::new()));
         slot.1.push(shard);
         slot.2.push((draft, hash));

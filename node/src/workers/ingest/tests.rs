@@ -140,7 +140,7 @@ impl Lab {
             .core
             .ask(move |node| {
                 let roll = node.manifest().roll(&id).map(|(roll, _)| roll.clone());
-                (roll, node.manifest().codings(&id).next().cloned())
+                (roll, node.manifest().codings(&id).into_values().next().cloned())
             })
             .await
             .expect("runs");

@@ -26,7 +26,6 @@ mod trouble;
 mod work;
 pub mod writer;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,7 +79,7 @@ pub async fn restore_files(
         .next("safelight nodes"));
     }
     let filter = Filter::new(&request.include, &request.exclude)?;
-    let sites = shell.core.ask(all_sites).await.map_err(stopped)?;
+    let sites = shell.core.ask(Node::sites).await.map_err(stopped)?;
     if let Some(unknown) = request.without.iter().find(|site| !sites.contains(site)) {
         let known: Vec<&str> = sites.iter().map(Site::name).collect();
         let message = format!("there is no site '{}'; the sites are: {}", unknown.name(), known.join(", "));
@@ -97,14 +96,6 @@ pub async fn restore_files(
         work.shoot(shoot, folder.as_deref()).await?;
     }
     work.finish(began).await
-}
-
-/// Every site that a member or a volume is at.
-fn all_sites(node: &Node) -> BTreeSet<Site> {
-    let manifest = node.manifest();
-    let members = manifest.members().iter().map(|(_, member)| member.site.clone());
-    let travelling = manifest.volumes().into_values().filter_map(|(_, info)| info.site.clone());
-    members.chain(travelling).collect()
 }
 
 async fn chosen(shell: &Arc<Shell>, what: &Selection) -> Result<Vec<ShootView>, Failure> {

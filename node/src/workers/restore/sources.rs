@@ -62,7 +62,7 @@ pub fn roll_sources(node: &Node, roll: &RollId) -> Option<RollSources> {
     let shape = StreamShape { data_bytes: record.data_bytes, catalog_bytes: record.catalog_bytes };
     let held = manifest.holdings(roll);
     let mut codings = Vec::new();
-    for coding in manifest.codings(roll) {
+    for coding in manifest.codings(roll).into_values() {
         // A coding whose numbers cannot be is no help, whoever signed it.
         let Ok(geometry) = Geometry::checked(shape, coding.k, coding.unit) else { continue };
         if geometry.shard_len() != coding.shard_bytes {
@@ -88,8 +88,8 @@ fn source(node: &Node, roll: &RollId, volume: VolumeId, index: u8, hash: Hash) -
     let manifest = node.manifest();
     let host = manifest.host_of(&volume)?;
     let member = manifest.members().get(&host)?;
-    let volumes = manifest.volumes();
-    let site = volumes.get(&volume).and_then(|(_, info)| info.site.clone()).unwrap_or(member.site.clone());
+    let travels = manifest.volume(&volume).and_then(|(_, info)| manifest.site_of(info, &host));
+    let site = travels.unwrap_or_else(|| member.site.clone());
     let here = host == node.id();
     let own_site = manifest.members().get(&node.id()).map(|member| &member.site);
     Some(Source {
@@ -106,7 +106,7 @@ fn source(node: &Node, roll: &RollId, volume: VolumeId, index: u8, hash: Hash) -
             false => node.connected().contains(&host),
         },
         believed: manifest.believed(roll, &volume),
-        lost: manifest.is_lost(&host),
+        lost: !node.counts(&host),
     })
 }
 

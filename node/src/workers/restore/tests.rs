@@ -180,7 +180,7 @@ impl Studio {
             let hash = hashes[usize::from(index)];
             volume.finish(vec![(draft, hash)]).await.pop().unwrap().unwrap();
             let bytes = shard.len() as u64;
-            stored.push((*place, Shard { hash, bytes, roll: id, coding: plan.coding, index }));
+            stored.push((*place, Shard { hash, bytes, roll: id, coding: plan.coding, index, staged: false }));
         }
         shell.core.settle(Event::Stored { bodies, shards: stored, catalog: catalog_hash }).await.unwrap();
         coding
