@@ -14,7 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 pub mod library;
 mod shoots;
 
-pub use shoots::{ShootView, find_shoot, is_laid_out_badly, shoots, verdict};
+pub use shoots::{ShootView, find_shoot, shoots, verdict};
 
 /// What the sealed texts are that hold shoots' names.
 pub const SHOOT_NAME: &str = "shoot name";

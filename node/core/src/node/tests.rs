@@ -11,7 +11,9 @@ use safelight_proto::record::{
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::*;
-use crate::event::{Committed, Question};
+use crate::event::{Committed, Made, Question, Remake};
+
+mod repair;
 
 const AUTHORITY: u8 = 200;
 const SECRET: [u8; 16] = [42; 16];
@@ -131,7 +133,8 @@ impl World {
                 }
             }
             Effect::Pull { want, hash, from, .. } => {
-                let found = self.hosts[&from].disk.iter().any(|(_, held)| *held == hash);
+                let Some(source) = self.hosts.get(&from) else { return };
+                let found = source.disk.iter().any(|(_, held)| *held == hash);
                 let outcome = if found { Ok(()) } else { Err(crate::event::PullError::Source) };
                 if found && let Some(host) = self.hosts.get_mut(&at) {
                     host.disk.insert((want.volume, hash));
@@ -139,7 +142,7 @@ impl World {
                 self.queue.push_back((at, Event::Pulled { want, outcome }));
             }
             Effect::Audit { of, roll, volume, claim, hash, .. } => {
-                let holder = &self.hosts[&of];
+                let Some(holder) = self.hosts.get(&of) else { return };
                 let outcome = Ok(!holder.liar && holder.disk.contains(&(volume, hash)));
                 let answer = (at, Event::Audited { roll, volume, claim, hash, outcome });
                 match &mut self.late {
@@ -147,6 +150,7 @@ impl World {
                     None => self.queue.push_back(answer),
                 }
             }
+            Effect::Remake(remake) => self.remake(at, &remake),
             Effect::FetchCatalog { hash, from } => {
                 let kept = self.hosts[&from].node.care.catalogs.contains(&hash);
                 self.queue.push_back((at, Event::Catalog { hash, kept }));
@@ -163,6 +167,50 @@ impl World {
             }
             Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) => {}
         }
+    }
+
+    /// Makes shards where k others are within reach; each on its volume where that is here, else on the first.
+    fn remake(&mut self, at: NodeId, remake: &Remake) {
+        let node = &self.hosts[&at].node;
+        let near = |id: &NodeId| *id == at || node.connected().contains(id);
+        let reach = |hash: &Hash| {
+            self.hosts.iter().any(|(id, host)| near(id) && host.disk.iter().any(|(_, held)| held == hash))
+        };
+        let codings: Vec<Coding> = node.manifest().codings(&remake.roll).into_values().cloned().collect();
+        let enough = |c: &Coding| c.shards.iter().filter(|hash| reach(hash)).count() >= usize::from(c.k);
+        let readable = codings.iter().any(enough);
+        let own: Vec<VolumeId> = node.ledger().keys().copied().collect();
+        let hash = |index: u8| -> Hash {
+            let known = remake.known.get(usize::from(index)).copied();
+            known.unwrap_or_else(|| Hash::of(&[&remake.coding.0[..], &[index]].concat()))
+        };
+        let outcome = if readable {
+            let made: Vec<(VolumeId, Shard)> = remake
+                .make
+                .iter()
+                .map(|(index, wanted)| {
+                    let on = if own.contains(wanted) { *wanted } else { own[0] };
+                    let (roll, coding) = (remake.roll, remake.coding);
+                    let (hash, bytes) = (hash(*index), 600_000);
+                    (on, Shard { hash, bytes, roll, coding, index: *index, staged: false })
+                })
+                .collect();
+            let all = remake.known.len().max(remake.layout.len());
+            let grown = all > remake.known.len();
+            let shards = (0u8..).take(all).map(hash).collect();
+            let (roll, coding, k, unit) = (remake.roll, remake.coding, remake.k, 4096);
+            let bodies = vec![
+                Body::Coding(Coding { roll, coding, k, unit, shard_bytes: 600_000, shards }),
+                Body::Layout(Layout { roll, coding, volumes: remake.layout.clone() }),
+            ];
+            Ok(Made { bodies: if grown { bodies } else { vec![] }, shards: made })
+        } else {
+            Err("too few shards are within reach".to_owned())
+        };
+        if let (Ok(made), Some(host)) = (&outcome, self.hosts.get_mut(&at)) {
+            host.disk.extend(made.shards.iter().map(|(volume, shard)| (*volume, shard.hash)));
+        }
+        self.queue.push_back((at, Event::Remade { roll: remake.roll, outcome }));
     }
 
     /// Asks and carries the answer back, as the shell would.
@@ -231,7 +279,7 @@ fn join(n: u8, secret: [u8; 16]) -> Event {
     let request = JoinRequest {
         library: library(),
         proof: Proof::Invite(secret),
-        site: site("friend"),
+        site: site(if n == 3 { "cloud" } else { "friend" }),
         name: "nas".into(),
     };
     Event::Join { from: id(n), request, token: Token(1) }
@@ -264,24 +312,28 @@ fn three_sites() -> World {
     world
 }
 
+fn ingested_body(roll: RollId, seed: u8) -> Body {
+    Body::Roll(Roll {
+        roll,
+        shoot: ShootId([seed; 16]),
+        shoot_name: vec![],
+        references: BTreeSet::new(),
+        data_bytes: 1 << 20,
+        catalog_bytes: 4096,
+        sealed_hash: Hash([seed; 32]),
+        wrapped_key: [0; 80],
+        catalog_hash: Hash::of(&[seed]),
+        files: 10,
+        bytes: 1 << 20,
+    })
+}
+
 /// What an ingest of node `n` tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
 fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
     let (roll, coding) = (RollId([seed; 32]), CodingId([seed; 16]));
     let hashes: Vec<Hash> = (0..4u8).map(|index| Hash::of(&[seed, index])).collect();
     let bodies = vec![
-        Body::Roll(Roll {
-            roll,
-            shoot: ShootId([seed; 16]),
-            shoot_name: vec![],
-            references: BTreeSet::new(),
-            data_bytes: 1 << 20,
-            catalog_bytes: 4096,
-            sealed_hash: Hash([seed; 32]),
-            wrapped_key: [0; 80],
-            catalog_hash: Hash::of(&[seed]),
-            files: 10,
-            bytes: 1 << 20,
-        }),
+        ingested_body(roll, seed),
         Body::Coding(Coding { roll, coding, k: 2, unit: 4096, shard_bytes: 600_000, shards: hashes.clone() }),
         Body::Layout(Layout { roll, coding, volumes: (1..=4).map(volume).collect() }),
     ];
