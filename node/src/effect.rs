@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use safelight_core::event::{Effect, Judgement, Token};
+use safelight_core::event::{Effect, Event, Judgement, Token};
 use safelight_proto::id::NodeId;
 use tokio::runtime::Handle;
 
@@ -113,8 +113,9 @@ impl Perform for Hands {
             Effect::Pull { want, hash, bytes, from } => {
                 self.runtime.spawn(carry::pull(shell, want, hash, bytes, from));
             }
-            Effect::Audit { of, roll, volume, hash, bytes, groups } => {
-                self.runtime.spawn(errands::audit(shell, of, roll, volume, hash, bytes, groups));
+            Effect::Audit { of, roll, volume, claim, hash, bytes, groups } => {
+                let done = move |outcome| Event::Audited { roll, volume, claim, hash, outcome };
+                self.runtime.spawn(errands::audit(shell, of, volume, (hash, bytes), groups, done));
             }
             Effect::FetchCatalog { hash, from } => {
                 self.runtime.spawn(errands::fetch_catalog(shell, hash, from));

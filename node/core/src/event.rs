@@ -130,6 +130,10 @@ pub enum Event {
         roll: RollId,
         /// On which volume.
         volume: VolumeId,
+        /// Which claim was put to the proof: the holder may have made another meanwhile.
+        claim: RecordId,
+        /// Of which shard.
+        hash: Hash,
         /// Whether it held; an error when the holder could not be asked.
         outcome: Result<bool, String>,
     },
@@ -240,6 +244,8 @@ pub enum Effect {
         roll: RollId,
         /// On which volume.
         volume: VolumeId,
+        /// The claim that is put to the proof.
+        claim: RecordId,
         /// Of which shard.
         hash: Hash,
         /// The shard's length.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use safelight_proto::id::{LibraryId, NodeId, RecordId};
-use safelight_proto::record::{Body, Hlc, Record};
+use safelight_proto::record::{Body, Hlc, Leaver, Record, Retired};
 use safelight_proto::vocabulary::{Role, Site};
 
 /// Stands for the founding among the proofs: no node has this key.
@@ -95,6 +95,13 @@ impl Members {
             }
             Body::Admit(_) if self.is_delegate(&record.author) => Permission::Yes,
             Body::Admit(_) => Permission::Unknown,
+            Body::Remove(_) if authority => Permission::Yes,
+            Body::Remove(remove) => match self.get(&remove.node) {
+                Some(member) if member.role == Role::Vault && self.is_delegate(&record.author) => {
+                    Permission::Yes
+                }
+                _ => Permission::Unknown,
+            },
             _ => match self.get(&record.author) {
                 Some(member) => Permission::of(member.role, record.author, &record.body),
                 None => Permission::Unknown,
@@ -145,8 +152,12 @@ impl Permission {
     /// What members of a role may say; the authority and admissions are judged in [`Members::may`].
     fn of(role: Role, author: NodeId, body: &Body) -> Self {
         let allowed = match body {
-            Body::Founding(_) | Body::Admit(_) | Body::Delegate(_) => false,
-            Body::Rule(_) => role == Role::Studio,
+            Body::Founding(_) | Body::Admit(_) | Body::Delegate(_) | Body::Remove(_) => false,
+            Body::Rule(_) | Body::Adopt(_) | Body::Trash(_) | Body::Drill(_) => role == Role::Studio,
+            Body::Seeding(seeding) => role == Role::Studio || seeding.node == author,
+            Body::Retired(Retired { what: Leaver::Node(node), .. }) => {
+                role == Role::Studio || *node == author
+            }
             Body::Lost(lost) => role == Role::Studio && lost.node != author,
             Body::Node(_)
             | Body::Volume(_)
@@ -155,6 +166,8 @@ impl Permission {
             | Body::Layout(_)
             | Body::Holding(_)
             | Body::Audit(_)
+            | Body::Scrubbed(_)
+            | Body::Retired(_)
             | Body::Head(_) => true,
         };
         if allowed { Self::Yes } else { Self::Unknown }

@@ -25,6 +25,8 @@ pub struct Marker {
     pub media: Media,
     /// Most bytes Safelight may use on it; `None` leaves it to the file system.
     pub capacity: Option<u64>,
+    /// When it was made, milliseconds since 1970: drives age. Zero where an older marker does not say.
+    pub made: u64,
 }
 
 /// The marker as it is written.
@@ -36,6 +38,8 @@ struct Text {
     media: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     capacity: Option<u64>,
+    #[serde(default)]
+    made: u64,
 }
 
 impl Marker {
@@ -65,6 +69,7 @@ impl Marker {
             library: self.library.to_string(),
             media: self.media.to_string(),
             capacity: self.capacity,
+            made: self.made,
         };
         let bytes = serde_json::to_vec_pretty(&text).map_err(|e| StoreError::io(&path, e.into()))?;
         durable::replace(&path, &bytes).map_err(|e| StoreError::io(&path, e))
@@ -88,6 +93,7 @@ impl Marker {
             library: text.library.parse().map_err(|e| bad(format!("{e}")))?,
             media: text.media.parse().map_err(|e| bad(format!("{e}")))?,
             capacity: text.capacity,
+            made: text.made,
         })
     }
 }

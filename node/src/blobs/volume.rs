@@ -18,6 +18,7 @@ use super::marker::{Folders, Marker, base, hash_of, why};
 use super::{MAX_SHARD, Result};
 use crate::disk::device::{Device, Space};
 use crate::disk::durable::sync_dir;
+use crate::driver::wall_millis;
 
 /// Room that is never used, so that databases, logs and the owner can still breathe: this much, or 2 % of a
 /// small disk.
@@ -123,7 +124,13 @@ impl FsVolume {
         let mut id = [0; VolumeId::LEN];
         getrandom::fill(&mut id).map_err(|e| StoreError::io(dir, io::Error::other(e)))?;
         let media = spec.media.or(device.media).unwrap_or(Media::Hdd);
-        let marker = Marker { volume: VolumeId(id), library: spec.library, media, capacity: spec.capacity };
+        let marker = Marker {
+            volume: VolumeId(id),
+            library: spec.library,
+            media,
+            capacity: spec.capacity,
+            made: wall_millis(),
+        };
         Folders::of(dir).make().map_err(|e| StoreError::from(why(&base(dir), &e)))?;
         marker.write(dir)?;
         Ok(Self::open(dir, marker.volume, spec.library, &[]).await?.0)

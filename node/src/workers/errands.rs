@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use safelight_core::event::{Event, Question};
-use safelight_proto::id::{Hash, NodeId, RecordId, RollId, VolumeId};
+use safelight_proto::id::{Hash, NodeId, RecordId, VolumeId};
 use safelight_proto::limit;
 use safelight_proto::message::{Request, Response};
 
@@ -65,11 +65,10 @@ pub async fn push(shell: Arc<Shell>, to: NodeId, mut ids: Vec<RecordId>) {
 pub async fn audit(
     shell: Arc<Shell>,
     of: NodeId,
-    roll: RollId,
     volume: VolumeId,
-    hash: Hash,
-    bytes: u64,
+    (hash, bytes): (Hash, u64),
     groups: Vec<u64>,
+    done: impl FnOnce(Result<bool, String>) -> Event,
 ) {
     let asked = Groups::from_indexes(groups.iter().copied());
     let outcome = match exchange(&shell, of, Request::Prove { volume, hash, groups }, PROOF_DEADLINE).await {
@@ -85,7 +84,7 @@ pub async fn audit(
         Ok(_) => Ok(false),
         Err(error) => Err(error),
     };
-    shell.core.tell(Event::Audited { roll, volume, outcome }).await;
+    shell.core.tell(done(outcome)).await;
 }
 
 /// Brings a catalog blob here, indexes it where it can be read, and tells the core.

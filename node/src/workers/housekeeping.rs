@@ -133,6 +133,8 @@ async fn tell_volume(
         device: bounded(volume.device().identity()),
         host: bounded(host()),
         trust_declared,
+        since: marker.made,
+        absent: 0,
     };
     let me = shell.me;
     let body = Body::Volume(info.clone());

@@ -56,6 +56,31 @@ pub(super) fn to_schema(body: &Body) -> Wire {
         }),
         Body::Lost(b) => Wire::Lost(schema::Lost { node: b.node.0.to_vec(), lost: b.lost }),
         Body::Head(b) => Wire::Head(schema::Head { records: b.records, fingerprint: b.fingerprint.to_vec() }),
+        Body::Remove(b) => Wire::Remove(schema::Remove { node: b.node.0.to_vec() }),
+        Body::Adopt(b) => Wire::Adopt(schema::Adopt { record: b.record.clone() }),
+        Body::Trash(b) => {
+            Wire::Trash(schema::Trash { roll: b.roll.0.to_vec(), all: b.all, hidden: bits_of(&b.hidden) })
+        }
+        Body::Scrubbed(b) => {
+            Wire::Scrubbed(schema::Scrubbed { volume: b.volume.0.to_vec(), shards: b.shards, bad: b.bad })
+        }
+        Body::Retired(b) => {
+            let (node, volume) = match b.what {
+                Leaver::Node(node) => (node.0.to_vec(), Vec::new()),
+                Leaver::Volume(volume) => (Vec::new(), volume.0.to_vec()),
+            };
+            Wire::Retired(schema::Retired { node, volume, retired: b.retired })
+        }
+        Body::Seeding(b) => Wire::Seeding(schema::Seeding {
+            node: b.node.0.to_vec(),
+            at: b.at.as_ref().map(|site| site.name().to_owned()).unwrap_or_default(),
+        }),
+        Body::Drill(b) => Wire::Drill(schema::Drill {
+            without: b.without.name().to_owned(),
+            files: b.files,
+            bytes: b.bytes,
+            failed: b.failed,
+        }),
     }
 }
 
@@ -98,6 +123,38 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Head(b) => {
             Body::Head(Head { records: b.records, fingerprint: array(&b.fingerprint, "fingerprint")? })
         }
+        Wire::Remove(b) => Body::Remove(Remove { node: NodeId::from_slice(&b.node)? }),
+        Wire::Adopt(b) => {
+            within(b.record.len(), limit::RECORD_BYTES, "adopted record")?;
+            Body::Adopt(Adopt { record: b.record })
+        }
+        Wire::Trash(b) => {
+            within(b.hidden.len(), limit::ENTRIES_MAX / 8, "number of deleted files")?;
+            let roll = RollId::from_slice(&b.roll)?;
+            Body::Trash(Trash { roll, all: b.all, hidden: places_of(&b.hidden) })
+        }
+        Wire::Scrubbed(b) => Body::Scrubbed(Scrubbed {
+            volume: VolumeId::from_slice(&b.volume)?,
+            shards: b.shards,
+            bad: b.bad,
+        }),
+        Wire::Retired(b) => {
+            let what = match (b.node.as_slice(), b.volume.as_slice()) {
+                (node, []) => Leaver::Node(NodeId::from_slice(node)?),
+                ([], volume) => Leaver::Volume(VolumeId::from_slice(volume)?),
+                _ => return Err(RecordError::Bounds("leaver")),
+            };
+            Body::Retired(Retired { what, retired: b.retired })
+        }
+        Wire::Seeding(b) => {
+            Body::Seeding(Seeding { node: NodeId::from_slice(&b.node)?, at: site_or_none(&b.at)? })
+        }
+        Wire::Drill(b) => Body::Drill(Drill {
+            without: Site::new(&b.without).ok_or(RecordError::Bounds("site"))?,
+            files: b.files,
+            bytes: b.bytes,
+            failed: b.failed,
+        }),
     })
 }
 
@@ -124,16 +181,15 @@ fn volume_to_schema(b: &VolumeInfo) -> schema::Volume {
         device: b.device.clone(),
         host: b.host.clone(),
         trust_declared: b.trust_declared,
+        since: b.since,
+        absent: b.absent,
     }
 }
 
 fn volume_from_schema(b: schema::Volume) -> Result<VolumeInfo> {
     within(b.device.len(), limit::DEVICE_BYTES, "device")?;
     within(b.host.len(), limit::DEVICE_BYTES, "host")?;
-    let site = match b.site.as_str() {
-        "" => None,
-        name => Some(Site::new(name).ok_or(RecordError::Bounds("site"))?),
-    };
+    let site = site_or_none(&b.site)?;
     Ok(VolumeInfo {
         volume: VolumeId::from_slice(&b.volume)?,
         media: media_from_schema(b.media)?,
@@ -143,6 +199,8 @@ fn volume_from_schema(b: schema::Volume) -> Result<VolumeInfo> {
         device: b.device,
         host: b.host,
         trust_declared: b.trust_declared,
+        since: b.since,
+        absent: b.absent,
     })
 }
 
@@ -225,6 +283,29 @@ fn rule_from_schema(b: schema::Rule) -> Result<RuleInfo> {
         return Err(RecordError::Bounds("rule"));
     }
     Ok(RuleInfo { shoot, rule })
+}
+
+fn site_or_none(name: &str) -> Result<Option<Site>> {
+    match name {
+        "" => Ok(None),
+        name => Site::new(name).map(Some).ok_or(RecordError::Bounds("site")),
+    }
+}
+
+/// Bit n, from the lowest of the first byte, for each place n.
+fn bits_of(places: &BTreeSet<u32>) -> Vec<u8> {
+    let mut bits = vec![0; places.last().map_or(0, |last| *last as usize / 8 + 1)];
+    for place in places {
+        bits[*place as usize / 8] |= 1 << (place % 8);
+    }
+    bits
+}
+
+fn places_of(bits: &[u8]) -> BTreeSet<u32> {
+    (0u32..)
+        .zip(bits)
+        .flat_map(|(at, byte)| (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit))
+        .collect()
 }
 
 fn role_to_schema(role: Role) -> schema::Role {

@@ -15,21 +15,24 @@ fn bodies() -> Vec<Body> {
     let (roll, coding) = (RollId([1; 32]), CodingId([2; 16]));
     let (volume, node) = (VolumeId([3; 16]), NodeId([4; 32]));
     let site = Site::new("Tom's house").expect("a fine name");
+    let drive = VolumeInfo {
+        volume,
+        media: Media::Nas,
+        capacity: 4_000_000_000_000,
+        free: 1,
+        site: Some(site.clone()),
+        device: "8:16".into(),
+        host: "h".into(),
+        trust_declared: true,
+        since: 0,
+        absent: 0,
+    };
     vec![
         Body::Founding(Founding { reading_public: [5; 32] }),
-        Body::Admit(Admit { node, role: Role::Vault, site: site.clone() }),
+        Body::Admit(Admit { node, role: Role::Vault, site }),
         Body::Delegate(Delegate { node }),
         Body::Node(NodeInfo { name: "tom-nas".into(), addresses: vec!["/ip4/192.0.2.1/tcp/3210".into()] }),
-        Body::Volume(VolumeInfo {
-            volume,
-            media: Media::Nas,
-            capacity: 4_000_000_000_000,
-            free: 1,
-            site: Some(site),
-            device: "8:16".into(),
-            host: "h".into(),
-            trust_declared: true,
-        }),
+        Body::Volume(drive.clone()),
         Body::Roll(Roll {
             roll,
             shoot: ShootId([6; 16]),
@@ -60,6 +63,20 @@ fn bodies() -> Vec<Body> {
         }),
         Body::Lost(Lost { node, lost: true }),
         Body::Head(Head { records: 12, fingerprint: [14; 32] }),
+        Body::Remove(Remove { node }),
+        Body::Adopt(Adopt { record: vec![16; 40] }),
+        Body::Trash(Trash { roll, all: false, hidden: [0, 9, 4711].into() }),
+        Body::Scrubbed(Scrubbed { volume, shards: 812, bad: 1 }),
+        Body::Retired(Retired { what: Leaver::Node(node), retired: true }),
+        Body::Retired(Retired { what: Leaver::Volume(volume), retired: true }),
+        Body::Seeding(Seeding { node, at: Site::new("studio") }),
+        Body::Volume(VolumeInfo { since: 1_700_000_000_000, absent: 1_800_000_000_000, ..drive }),
+        Body::Drill(Drill {
+            without: Site::new("studio").expect("a fine name"),
+            files: 5,
+            bytes: 6,
+            failed: 1,
+        }),
     ]
 }
 
@@ -102,7 +119,7 @@ fn the_largest_record_fits() {
 proptest! {
     /// No byte of a record can be changed without notice.
     #[test]
-    fn forgeries_are_refused(kind in 0usize..13, at: prop::sample::Index, flip in 1u8..) {
+    fn forgeries_are_refused(kind in 0usize..bodies().len(), at: prop::sample::Index, flip in 1u8..) {
         let record = Record::sign(LIBRARY, Hlc(5), bodies().remove(kind), &key());
         let mut bytes = record.bytes.clone();
         let at = at.index(bytes.len());

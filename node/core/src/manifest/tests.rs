@@ -89,6 +89,8 @@ fn holdings_count_only_from_the_volumes_own_node() {
         device: String::new(),
         host: String::new(),
         trust_declared: false,
+        since: 0,
+        absent: 0,
     };
     let mut records = membership();
     records.extend([say(2, 5, Body::Volume(info)), say(2, 6, holding(0)), say(1, 7, holding(1))]);

@@ -20,6 +20,15 @@ const HIGH_CODING: CodingId = CodingId([0xff; 16]);
 /// Where shards of one coding are held, by volume.
 pub type Held = BTreeMap<VolumeId, BTreeSet<u8>>;
 
+/// What audits of one claim came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audited {
+    /// Whether the proof held.
+    pub passed: bool,
+    /// Whether a studio asked for it.
+    pub by_studio: bool,
+}
+
 impl Manifest {
     /// What `node` says of itself.
     pub fn node(&self, node: &NodeId) -> Option<&NodeInfo> {
@@ -132,20 +141,23 @@ impl Manifest {
         self.get(&Key::Holding(*roll, *volume, host)).map(|entry| entry.id)
     }
 
-    /// The latest outcome of audits, by others than its host, of what `volume` says now that it holds of `roll`; nothing
-    /// when there was none.
-    pub fn audited(&self, roll: &RollId, volume: &VolumeId) -> Option<bool> {
+    /// What audits, by others than its host, came to of what `volume` says now that it holds of `roll`; nothing when there
+    /// was none. The latest stands; but a studio's is not outdone by a vault's, for two vaults could vouch for each other.
+    pub fn audited(&self, roll: &RollId, volume: &VolumeId) -> Option<Audited> {
         let host = self.host_of(volume)?;
         let claim = self.claim(roll, volume)?;
         self.range(Key::Audit(*roll, *volume, LOW_NODE)..=Key::Audit(*roll, *volume, HIGH_NODE))
             .map(|(_, entry)| entry)
             .filter(|entry| entry.author != host)
             .filter_map(|entry| match &entry.body {
-                Body::Audit(audit) if audit.holding == claim => Some((entry.rank(), audit.passed)),
+                Body::Audit(audit) if audit.holding == claim => {
+                    let by_studio = self.members().get(&entry.author).is_some_and(|m| m.role == Role::Studio);
+                    Some(((by_studio, entry.rank()), Audited { passed: audit.passed, by_studio }))
+                }
                 _ => None,
             })
-            .max()
-            .map(|(_, passed)| passed)
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, audited)| audited)
     }
 
     /// Whether what `volume` says it holds of `roll` is believed: a studio's word is, a vault's after a passed audit.
@@ -153,7 +165,7 @@ impl Manifest {
         let role = self.host_of(volume).and_then(|host| self.members().get(&host)).map(|member| member.role);
         match role {
             Some(Role::Studio) => true,
-            Some(Role::Vault) => self.audited(roll, volume) == Some(true),
+            Some(Role::Vault) => self.audited(roll, volume).is_some_and(|audit| audit.passed),
             None => false,
         }
     }

@@ -16,8 +16,11 @@ const AUDITS: usize = 8;
 const AUDIT_GROUPS: u64 = 4;
 /// A holder that could not be asked is asked again after this long, milliseconds.
 const AUDIT_RETRY: u64 = 3_000;
-/// A holder that failed is given another chance after this long.
-const AUDIT_AGAIN: u64 = 3_600_000;
+/// A holder that failed is given another chance after this long, doubled with every failure: its drive may only have
+/// been unplugged.
+const AUDIT_AGAIN: u64 = 60_000;
+/// But no later than this.
+const AUDIT_AGAIN_MOST: u64 = 3_600_000;
 /// Catalogs on their way at once.
 const CATALOGS: usize = 4;
 /// A catalog that could not be had is tried again after this long.
@@ -48,6 +51,7 @@ struct Attempt {
 struct Audit {
     claim: RecordId,
     unproven: Vec<(Hash, u64)>,
+    failures: u32,
     attempt: Attempt,
 }
 
@@ -99,8 +103,7 @@ impl Node {
         let mut due = BTreeMap::new();
         for volume in self.manifest.holdings(&roll).values().flat_map(|held| held.keys()) {
             let Some(host) = self.manifest.host_of(volume) else { continue };
-            let vault = self.manifest.members().get(&host).is_some_and(|m| m.role == Role::Vault);
-            let unproven = vault && self.manifest.audited(&roll, volume) != Some(true);
+            let unproven = self.role_of(&host) == Some(Role::Vault) && !self.proven_enough(&roll, volume);
             if let Some(claim) = self.manifest.claim(&roll, volume)
                 && unproven
                 && self.audits_of(host, author)
@@ -114,23 +117,29 @@ impl Node {
         for ((roll, volume), claim) in due {
             if !self.care.audits.contains_key(&(roll, volume)) {
                 let unproven = self.shards_on(&roll, &volume);
-                let audit = Audit { claim, unproven, attempt: Attempt::default() };
+                let audit = Audit { claim, unproven, failures: 0, attempt: Attempt::default() };
                 self.care.audits.insert((roll, volume), audit);
             }
         }
     }
 
-    /// Whether this node is the one to audit `host` about a roll of `author`: the author while it is within reach, else
-    /// the first of those within reach. Two that think so do no harm.
+    /// Whether a passed audit stands that this node cannot better: a studio repeats what only a vault has found.
+    fn proven_enough(&self, roll: &RollId, volume: &VolumeId) -> bool {
+        let better = self.role_of(&self.me) == Some(Role::Studio);
+        self.manifest.audited(roll, volume).is_some_and(|audit| audit.passed && (audit.by_studio || !better))
+    }
+
+    /// Whether this node is the one to audit `host` about a roll of `author`: of those within reach a studio before a
+    /// vault (two vaults could vouch for each other), then the author, then the first. Two that think so do no harm.
     fn audits_of(&self, host: NodeId, author: NodeId) -> bool {
-        if host == self.me {
-            return false;
-        }
-        let near = |node: &NodeId| *node == self.me || self.connected.contains(node);
-        if author != host && near(&author) {
-            return author == self.me;
-        }
-        self.connected.iter().chain([&self.me]).filter(|node| **node != host).min() == Some(&self.me)
+        let near = self.connected.iter().chain([&self.me]).filter(|node| **node != host);
+        let first =
+            near.min_by_key(|node| (self.role_of(node) != Some(Role::Studio), **node != author, **node));
+        first == Some(&self.me)
+    }
+
+    fn role_of(&self, node: &NodeId) -> Option<Role> {
+        self.manifest.members().get(node).map(|member| member.role)
     }
 
     pub(super) fn care_tick(&mut self, now: Now, step: &mut Step) {
@@ -187,11 +196,10 @@ impl Node {
             let Some((hash, bytes)) = next else { continue };
             let groups = bytes.div_ceil(GROUP).max(1);
             let chosen: BTreeSet<u64> = (0..AUDIT_GROUPS).map(|_| self.below(groups)).collect();
-            if let Some(audit) = self.care.audits.get_mut(&(roll, volume)) {
-                audit.attempt.under_way = true;
-            }
-            let groups = chosen.into_iter().collect();
-            step.effects.push(Effect::Audit { of, roll, volume, hash, bytes, groups });
+            let Some(audit) = self.care.audits.get_mut(&(roll, volume)) else { continue };
+            audit.attempt.under_way = true;
+            let (claim, groups) = (audit.claim, chosen.into_iter().collect());
+            step.effects.push(Effect::Audit { of, roll, volume, claim, hash, bytes, groups });
         }
     }
 
@@ -210,30 +218,34 @@ impl Node {
     /// A proof held, or not, or could not be had. A claim has passed when every shard of it is proven.
     pub(super) fn audited(
         &mut self,
-        roll: RollId,
-        volume: VolumeId,
+        (roll, volume): (RollId, VolumeId),
+        claim: RecordId,
+        hash: Hash,
         outcome: Result<bool, String>,
         now: Now,
         step: &mut Step,
     ) {
-        let Some(audit) = self.care.audits.get_mut(&(roll, volume)) else { return };
-        let wait = match outcome {
-            Ok(true) => 0,
-            Ok(false) => AUDIT_AGAIN,
-            Err(_) => AUDIT_RETRY,
-        };
-        audit.attempt = Attempt { under_way: false, due: now.steady + wait };
-        let holding = audit.claim;
-        let passed = match outcome {
+        // An answer about an older claim says nothing of the present one: what the holder gave up meanwhile it need not
+        // prove, and what it took on it has not proven.
+        let asked =
+            |audit: &&mut Audit| audit.claim == claim && audit.unproven.last().is_some_and(|s| s.0 == hash);
+        let Some(audit) = self.care.audits.get_mut(&(roll, volume)).filter(asked) else { return };
+        let (passed, wait) = match outcome {
             Ok(true) => {
                 audit.unproven.pop();
-                audit.unproven.is_empty().then_some(true)
+                (audit.unproven.is_empty().then_some(true), 0)
             }
-            Ok(false) => Some(false),
-            Err(_) => None,
+            Ok(false) => {
+                let wait = AUDIT_AGAIN.saturating_mul(1 << audit.failures.min(6)).min(AUDIT_AGAIN_MOST);
+                audit.failures += 1;
+                (Some(false), wait)
+            }
+            Err(_) => (None, AUDIT_RETRY),
         };
+        audit.attempt = Attempt { under_way: false, due: now.steady + wait };
         if let Some(passed) = passed {
-            self.say(vec![Body::Audit(record::Audit { roll, volume, holding, passed })], now, step);
+            let audit = record::Audit { roll, volume, holding: claim, passed };
+            self.say(vec![Body::Audit(audit)], now, step);
         }
     }
 }

@@ -134,7 +134,9 @@ impl Node {
                 self.keep(shards, bodies, now, &mut step);
             }
             Event::Pulled { want, outcome } => self.pulled(want, outcome, now, &mut step),
-            Event::Audited { roll, volume, outcome } => self.audited(roll, volume, outcome, now, &mut step),
+            Event::Audited { roll, volume, claim, hash, outcome } => {
+                self.audited((roll, volume), claim, hash, outcome, now, &mut step);
+            }
             Event::Catalog { hash, kept } => self.care.catalog(hash, kept, now),
             Event::VolumeOpened { volume, shards } => self.open_volume(volume, shards, now, &mut step),
             Event::VolumeGone(volume) => self.close_volume(volume),
@@ -154,12 +156,19 @@ impl Node {
         self.connected.insert(peer);
         self.exchange.meet(peer, self.me < peer, now);
         self.care.retry(now);
+        self.look_at_all();
     }
 
     fn disconnect(&mut self, peer: NodeId, now: Now) {
         self.connected.remove(&peer);
         self.exchange.part(peer);
         self.transfers.part(peer, now);
+        self.look_at_all();
+    }
+
+    /// Every roll is to be looked at again: who is within reach decides who sees to what.
+    fn look_at_all(&mut self) {
+        self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
     }
 
     /// Signs and takes in what this node says. Tells everyone once it is durable.
@@ -208,7 +217,7 @@ impl Node {
             }
             // Who hosts a volume, and whether it is believed, bears on every roll there.
             Key::Volume(..) | Key::Admit(..) | Key::Lost(_) => {
-                self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
+                self.look_at_all();
             }
             _ => {}
         }

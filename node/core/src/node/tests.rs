@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use safelight_proto::id::{CodingId, RecordId, ShootId};
 use safelight_proto::message::{JoinReply, JoinRequest, Proof, Request, Response};
 use safelight_proto::record::{
-    Admit, Coding, Delegate, Founding, Layout, NodeInfo, Roll, RuleInfo, VolumeInfo,
+    self, Admit, Coding, Delegate, Founding, Layout, NodeInfo, Roll, RuleInfo, VolumeInfo,
 };
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
@@ -52,6 +52,8 @@ struct World {
     cut: BTreeSet<(NodeId, NodeId)>,
     steady: u64,
     queue: VecDeque<(NodeId, Event)>,
+    /// Answers to audits that are held back, when there is such a place.
+    late: Option<Vec<(NodeId, Event)>>,
 }
 
 impl World {
@@ -136,10 +138,14 @@ impl World {
                 }
                 self.queue.push_back((at, Event::Pulled { want, outcome }));
             }
-            Effect::Audit { of, roll, volume, hash, .. } => {
+            Effect::Audit { of, roll, volume, claim, hash, .. } => {
                 let holder = &self.hosts[&of];
                 let outcome = Ok(!holder.liar && holder.disk.contains(&(volume, hash)));
-                self.queue.push_back((at, Event::Audited { roll, volume, outcome }));
+                let answer = (at, Event::Audited { roll, volume, claim, hash, outcome });
+                match &mut self.late {
+                    Some(late) => late.push(answer),
+                    None => self.queue.push_back(answer),
+                }
             }
             Effect::FetchCatalog { hash, from } => {
                 let kept = self.hosts[&from].node.care.catalogs.contains(&hash);
@@ -193,7 +199,7 @@ impl World {
 }
 
 fn founding(studio: u8) -> Vec<Record> {
-    let say = |body| Record::sign(library(), safelight_proto::record::Hlc(1), body, &key(AUTHORITY));
+    let say = |body| Record::sign(library(), record::Hlc(1), body, &key(AUTHORITY));
     vec![
         say(Body::Founding(Founding { reading_public: [1; 32] })),
         say(Body::Admit(Admit { node: id(studio), role: Role::Studio, site: site("studio") })),
@@ -211,6 +217,8 @@ fn volume_info(n: u8, media: Media) -> Body {
         device: String::new(),
         host: String::new(),
         trust_declared: true,
+        since: 0,
+        absent: 0,
     })
 }
 
@@ -337,7 +345,7 @@ fn the_authoritys_word_for_the_peer_itself_opens_a_vaults_gate() {
     let mut world = three_sites();
     let admit = |node| {
         let body = Body::Admit(Admit { node, role: Role::Studio, site: site("new studio") });
-        Record::sign(library(), safelight_proto::record::Hlc(9), body, &key(AUTHORITY)).bytes
+        Record::sign(library(), record::Hlc(9), body, &key(AUTHORITY)).bytes
     };
     let ask = |from: u8, record| Event::Join {
         from: id(from),
@@ -394,6 +402,48 @@ fn nothing_is_freed_for_a_vault_that_cannot_prove_what_it_holds() {
 }
 
 #[test]
+fn an_answer_about_an_older_claim_says_nothing_of_the_present_one() {
+    let mut world = three_sites();
+    // A vault's ingest: it holds all four shards, and is asked to prove so; the answers take their time.
+    world.late = Some(vec![]);
+    let roll = ingested(&mut world, 2, 62, 3);
+    world.pass(1_000);
+    let late = world.late.take().expect("just put there");
+    let (of_vault, others): (Vec<_>, Vec<_>) = late
+        .into_iter()
+        .partition(|(_, event)| matches!(event, Event::Audited { volume: on, .. } if *on == volume(3)));
+    // Once the other vault is believed, the first frees what it had staged for it, and says so.
+    let claim = world.node(1).manifest().claim(&roll, &volume(3));
+    world.queue.extend(others);
+    world.settle();
+    assert_ne!(world.node(1).manifest().claim(&roll, &volume(3)), claim, "the claim has changed");
+    // Then a "no" about what it gave up comes in.
+    assert!(!of_vault.is_empty(), "a proof was asked for");
+    for (at, event) in of_vault {
+        let Event::Audited { roll, volume, claim, hash, .. } = event else { panic!("only audits are late") };
+        world.queue.push_back((at, Event::Audited { roll, volume, claim, hash, outcome: Ok(false) }));
+    }
+    world.settle();
+    world.pass(5_000);
+    assert!(world.node(1).manifest().believed(&roll, &volume(3)), "the present claim was proven");
+}
+
+#[test]
+fn two_vaults_cannot_vouch_for_each_other() {
+    let mut world = three_sites();
+    world.hosts.get_mut(&id(2)).expect("there").liar = true;
+    let roll = ingested(&mut world, 1, 63, 1);
+    world.pass(10_000);
+    let claim = world.node(3).manifest().claim(&roll, &volume(3)).expect("the liar says it holds its shard");
+    let vouch = record::Audit { roll, volume: volume(3), holding: claim, passed: true };
+    world.tell(3, Event::Say(vec![Body::Audit(vouch)]));
+    world.pass(30_000);
+    for n in [1, 3] {
+        assert!(!world.node(n).manifest().believed(&roll, &volume(3)), "a studio has found otherwise");
+    }
+}
+
+#[test]
 fn a_vault_cannot_draw_others_shards_to_itself() {
     let mut world = three_sites();
     let roll = ingested(&mut world, 1, 52, 1);
@@ -446,10 +496,10 @@ fn both_sides_know_soon_that_they_heard_each_other() {
 fn forged_gossip_is_blamed_on_its_sender() {
     let mut world = three_sites();
     let rule = Body::Rule(RuleInfo { shoot: None, rule: Rule { copies: 1, ..Rule::default() } });
-    let stranger = Record::sign(library(), safelight_proto::record::Hlc(5), rule.clone(), &key(77));
-    let foreign = Record::sign(LibraryId([3; 32]), safelight_proto::record::Hlc(5), rule, &key(1));
+    let stranger = Record::sign(library(), record::Hlc(5), rule.clone(), &key(77));
+    let foreign = Record::sign(LibraryId([3; 32]), record::Hlc(5), rule, &key(1));
     let founding = Body::Founding(Founding { reading_public: [9; 32] });
-    let usurper = Record::sign(library(), safelight_proto::record::Hlc(5), founding, &key(2));
+    let usurper = Record::sign(library(), record::Hlc(5), founding, &key(2));
     let now = world.now();
     let host = world.hosts.get_mut(&id(1)).expect("there");
     for (bytes, judgement) in [

@@ -53,7 +53,7 @@ impl Node {
     }
 
     pub(super) fn open_volume(&mut self, volume: VolumeId, shards: Vec<Shard>, now: Now, step: &mut Step) {
-        self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
+        self.look_at_all();
         let rolls: BTreeSet<RollId> = shards.iter().map(|shard| shard.roll).collect();
         self.ledger.insert(volume, shards.into_iter().map(|shard| (shard.hash, shard)).collect());
         // A crash between the ledger and the records, or a restored record store: the ledger is the truth.

@@ -195,6 +195,8 @@ impl Lab {
             device: format!("device {seed}"),
             host: format!("host {seed}"),
             trust_declared: true,
+            since: 0,
+            absent: 0,
         };
         self.hear(&key, Body::Volume(info)).await;
         (key, volume)
