@@ -328,8 +328,16 @@ fn ingested_body(roll: RollId, seed: u8) -> Body {
     })
 }
 
-/// What an ingest of node `n` tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
-fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
+/// The record that an effect spreads, if it does.
+fn published(effect: Effect) -> Option<Vec<u8>> {
+    match effect {
+        Effect::Publish(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// What an ingest tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
+fn stored(seed: u8, staged: u8) -> Event {
     let (roll, coding) = (RollId([seed; 32]), CodingId([seed; 16]));
     let hashes: Vec<Hash> = (0..4u8).map(|index| Hash::of(&[seed, index])).collect();
     let bodies = vec![
@@ -343,11 +351,17 @@ fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
             (volume(staged), Shard { hash: *hash, bytes: 600_000, roll, coding, index, staged: false })
         })
         .collect();
-    if let Some(host) = world.hosts.get_mut(&id(n)) {
-        host.disk.extend(hashes.iter().map(|hash| (volume(staged), *hash)));
+    Event::Stored { bodies, shards, catalog: Hash::of(&[seed]) }
+}
+
+/// An ingest at node `n`, as [`stored`] tells of it.
+fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
+    let event = stored(seed, staged);
+    if let (Some(host), Event::Stored { shards, .. }) = (world.hosts.get_mut(&id(n)), &event) {
+        host.disk.extend(shards.iter().map(|(on, shard)| (*on, shard.hash)));
     }
-    world.tell(n, Event::Stored { bodies, shards, catalog: Hash::of(&[seed]) });
-    roll
+    world.tell(n, event);
+    RollId([seed; 32])
 }
 
 fn same_records(world: &World) -> bool {
@@ -480,6 +494,34 @@ fn an_answer_about_an_older_claim_says_nothing_of_the_present_one() {
     world.settle();
     world.pass(5_000);
     assert!(world.node(1).manifest().believed(&roll, &volume(3)), "the present claim was proven");
+}
+
+#[test]
+fn a_claim_that_comes_before_its_coding_is_put_to_the_proof_all_the_same() {
+    let mut world = three_sites();
+    let (roll, coding, hash) = (RollId([64; 32]), CodingId([64; 16]), Hash::of(&[64]));
+    let mut stored = stored(64, 3);
+    let Event::Stored { bodies, shards, .. } = &mut stored else { panic!("an ingest") };
+    // One whole copy, where it is wanted: nothing moves, so the vault has no reason ever to make another claim.
+    bodies[1] =
+        Body::Coding(Coding { roll, coding, k: 1, unit: 4096, shard_bytes: 600_000, shards: vec![hash] });
+    bodies[2] = Body::Layout(Layout { roll, coding, volumes: vec![volume(3)] });
+    *shards = vec![(volume(3), Shard { hash, bytes: 600_000, roll, coding, index: 0 })];
+    let now = world.now();
+    let vault = world.hosts.get_mut(&id(2)).expect("there");
+    vault.disk.insert((volume(3), hash));
+    let effects = vault.node.handle(stored, now).release(Committed::after_fsync());
+    let mut said: Vec<_> = effects.into_iter().filter_map(published).collect();
+    // Gossip keeps no order: the coding comes last.
+    let is_coding =
+        |bytes: &Vec<u8>| matches!(Record::parse(library(), bytes).expect("valid").body, Body::Coding(_));
+    said.sort_by_key(is_coding);
+    assert!(said.len() == 4 && is_coding(&said[3]));
+    for bytes in said {
+        world.tell(1, Event::Gossip { bytes, token: Token(0) });
+    }
+    world.pass(5_000);
+    assert!(world.node(1).manifest().believed(&roll, &volume(3)));
 }
 
 #[test]
