@@ -87,6 +87,7 @@ impl Perform for Hands {
         match effect {
             Effect::Reply(token, response) => self.reply(token, response.encode()),
             Effect::Welcome(token, reply) => self.reply(token, reply.encode()),
+            Effect::Tell(text) => tracing::warn!("{text}"),
             Effect::Drop(token, reason) => {
                 if let Some(Waiting::Reply(from, _)) = self.tokens.take(token) {
                     shell.net.disconnect(from, reason);

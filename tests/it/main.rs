@@ -5,6 +5,8 @@ mod support;
 
 mod story;
 
+mod studios;
+
 mod ingest;
 
 mod verdicts;

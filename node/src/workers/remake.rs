@@ -50,7 +50,7 @@ async fn try_remake(shell: &Arc<Shell>, remake: &Remake) -> Result<Made, String>
         let Some((from, chosen)) = known.choose(may) else { return Err(known.shortfall(may, &[])) };
         let (geometry, chosen) = (from.geometry, chosen.into_iter().cloned().collect::<Vec<Source>>());
         let job = Job::new(shell, remake, &known.roll, geometry)?;
-        let spans = Spans::new(geometry, [0..geometry.stripes()]);
+        let spans = Spans::new(geometry, std::iter::once(0..geometry.stripes()));
         let opened = chosen.iter().map(|source| open(shell, source, spans.clone(), geometry.shard_len()));
         let opened = join_all(opened).await;
         let mut feeds = Vec::with_capacity(opened.len());

@@ -147,6 +147,8 @@ impl Node {
             Event::Say(bodies) => self.say(bodies, now, &mut step),
             Event::SayAs(key, bodies) => self.say_as(&key, bodies, now, &mut step),
             Event::Invite(hash, state) => self.invite(hash, state, &mut step),
+            Event::Confirmed { invite, newcomer } => self.confirm_newcomer(invite, newcomer),
+            Event::EndInvite(invite, ending) => self.end_invite(invite, ending),
             Event::Stored { bodies, shards, catalog } => {
                 self.care.catalogs.insert(catalog);
                 self.keep(shards, bodies, now, &mut step);

@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 
 use safelight_proto::id::{CodingId, RecordId, ShootId};
-use safelight_proto::message::{JoinReply, JoinRequest, Proof, Request, Response};
+use safelight_proto::invite::ShortCode;
+use safelight_proto::message::{Comparison, JoinReply, JoinRequest, Proof, Request, Response};
 use safelight_proto::record::{
     self, Admit, Coding, Delegate, Founding, Layout, NodeInfo, Roll, RuleInfo, VolumeInfo,
 };
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::*;
-use crate::event::{Committed, Made, Question, Remake};
+use crate::event::{Committed, Ending, Made, Question, Remake};
 
 mod repair;
 
@@ -46,6 +47,8 @@ struct Host {
     /// Volumes that lost everything without saying so.
     liar: bool,
     replies: Vec<JoinReply>,
+    /// What its owner was told.
+    told: Vec<String>,
 }
 
 #[derive(Default)]
@@ -63,7 +66,8 @@ impl World {
         let identity = Identity { key: key(n), library: library(), reading_key: None };
         let kept = records.iter().map(|record| (record.id, record.bytes.clone())).collect();
         let (node, step) = Node::new(identity, records, BTreeMap::new(), BTreeSet::new(), [n; 32]);
-        let host = Host { node, records: kept, disk: BTreeSet::new(), liar: false, replies: vec![] };
+        let host =
+            Host { node, records: kept, disk: BTreeSet::new(), liar: false, replies: vec![], told: vec![] };
         self.hosts.insert(id(n), host);
         let _ = step.release(Committed::after_fsync());
     }
@@ -163,6 +167,11 @@ impl World {
             Effect::Welcome(_, reply) => {
                 if let Some(host) = self.hosts.get_mut(&at) {
                     host.replies.push(reply);
+                }
+            }
+            Effect::Tell(text) => {
+                if let Some(host) = self.hosts.get_mut(&at) {
+                    host.told.push(text);
                 }
             }
             Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) => {}
@@ -271,16 +280,20 @@ fn volume_info(n: u8, media: Media) -> Body {
 }
 
 fn invite() -> Event {
-    let state = InviteState { role: Role::Vault, expires: 2_000_000, used_by: None, authority: None };
-    Event::Invite(Hash::of(&SECRET), state)
+    Event::Invite(Hash::of(&SECRET), InviteState::new(Role::Vault, 2_000_000))
 }
 
 fn join(n: u8, secret: [u8; 16]) -> Event {
+    join_as(n, secret, "nas", Comparison::Open)
+}
+
+fn join_as(n: u8, secret: [u8; 16], name: &str, comparison: Comparison) -> Event {
     let request = JoinRequest {
         library: library(),
         proof: Proof::Invite(secret),
         site: site(if n == 3 { "cloud" } else { "friend" }),
-        name: "nas".into(),
+        name: name.into(),
+        comparison,
     };
     Event::Join { from: id(n), request, token: Token(1) }
 }
@@ -295,8 +308,7 @@ fn three_sites() -> World {
     }
     for (n, v, media) in [(2u8, 3u8, Media::Nas), (3, 4, Media::Cloud)] {
         let secret = [n; 16];
-        let state = InviteState { role: Role::Vault, expires: 2_000_000, used_by: None, authority: None };
-        world.tell(1, Event::Invite(Hash::of(&secret), state));
+        world.tell(1, Event::Invite(Hash::of(&secret), InviteState::new(Role::Vault, 2_000_000)));
         world.tell(1, join(n, secret));
         let Some(JoinReply::Welcome { records, .. }) = world.hosts[&id(1)].replies.last().cloned() else {
             panic!("node {n} was not let in")
@@ -388,6 +400,121 @@ fn an_invite_lets_one_node_in() {
     assert!(world.node(1).manifest().members().get(&id(3)).is_none());
 }
 
+/// Studio 1 with an invite for another studio; its owner waits if `attended`.
+fn studio_invited(attended: bool) -> World {
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.hosts.get_mut(&id(1)).expect("there").node.identity.reading_key = Some([5; 32]);
+    let authority = Some(Box::new(key(AUTHORITY)));
+    let state = InviteState { authority, attended, ..InviteState::new(Role::Studio, 2_000_000) };
+    world.tell(1, Event::Invite(Hash::of(&SECRET), state));
+    world
+}
+
+/// What node 1 answers to node `n`, which comes with the studio's secret.
+fn answer(world: &mut World, n: u8, comparison: Comparison) -> JoinReply {
+    world.tell(1, join_as(n, SECRET, "mac", comparison));
+    world.hosts[&id(1)].replies.last().cloned().expect("an answer")
+}
+
+fn role(world: &World, n: u8) -> Option<Role> {
+    world.node(1).manifest().members().get(&id(n)).map(|member| member.role)
+}
+
+fn confirmed(newcomer: u8) -> Event {
+    Event::Confirmed { invite: Hash::of(&SECRET), newcomer: id(newcomer) }
+}
+
+#[test]
+fn a_studio_comes_in_when_both_sides_saw_the_same_code() {
+    let mut world = studio_invited(true);
+    let wait = JoinReply::Confirm { attended: true, site: site("studio") };
+    assert_eq!(answer(&mut world, 2, Comparison::Equal), wait, "one side is not enough");
+    let invite = world.node(1).invited(&Hash::of(&SECRET)).expect("known").clone();
+    let newcomer = invite.newcomer.expect("it waits");
+    assert_eq!((newcomer.node, newcomer.name.as_str(), newcomer.site), (id(2), "mac", site("friend")));
+    assert_eq!(newcomer.code, ShortCode::of(&library(), &SECRET, &id(1), &id(2)));
+    assert!(world.hosts[&id(1)].told[0].contains(&newcomer.code.to_string()), "its owner is told");
+    world.tell(1, confirmed(3));
+    assert_eq!(answer(&mut world, 2, Comparison::Equal), wait, "it was another that was confirmed");
+    world.tell(1, confirmed(2));
+    assert_eq!(answer(&mut world, 2, Comparison::Open), wait, "its own people still look");
+    assert_eq!(role(&world, 2), None);
+    let JoinReply::Welcome { reading_key, .. } = answer(&mut world, 2, Comparison::Equal) else {
+        panic!("both sides agree")
+    };
+    assert_eq!((reading_key, role(&world, 2)), (Some([5; 32]), Some(Role::Studio)));
+
+    // The same node may come again after a crash, and is asked again; nobody else, and nobody takes it back.
+    assert!(matches!(answer(&mut world, 2, Comparison::Open), JoinReply::Confirm { attended: false, .. }));
+    world.tell(1, Event::EndInvite(Hash::of(&SECRET), Ending::Withdrawn));
+    assert!(matches!(answer(&mut world, 2, Comparison::Equal), JoinReply::Welcome { .. }));
+    assert!(matches!(answer(&mut world, 3, Comparison::Equal), JoinReply::Refused(_)));
+}
+
+#[test]
+fn a_studio_that_is_not_confirmed_ends_its_invite() {
+    for (ending, words) in [(Ending::Refused, "refused there"), (Ending::Withdrawn, "nobody waits")] {
+        let mut world = studio_invited(true);
+        answer(&mut world, 2, Comparison::Equal);
+        world.tell(1, Event::EndInvite(Hash::of(&SECRET), ending));
+        world.tell(1, confirmed(2));
+        for n in [2, 3] {
+            let reply = answer(&mut world, n, Comparison::Equal);
+            assert!(matches!(&reply, JoinReply::Refused(why) if why.contains(words)), "{reply:?}");
+        }
+        assert_eq!(role(&world, 2), None);
+    }
+    // The newcomer's people may say no as well; then the owner's yes comes too late.
+    let mut world = studio_invited(true);
+    answer(&mut world, 2, Comparison::Open);
+    world.tell(1, confirmed(2));
+    for comparison in [Comparison::Different, Comparison::Equal] {
+        let reply = answer(&mut world, 2, comparison);
+        assert!(matches!(&reply, JoinReply::Refused(why) if why.contains("not confirmed")), "{reply:?}");
+    }
+    let invite = world.node(1).invited(&Hash::of(&SECRET)).expect("known");
+    assert_eq!((invite.ended, role(&world, 2)), (Some(Ending::Declined), None));
+    assert!(invite.authority.is_none(), "the authority is forgotten with the invite");
+}
+
+#[test]
+fn a_second_bearer_of_a_studios_code_is_refused_and_the_owner_told() {
+    let mut world = studio_invited(true);
+    answer(&mut world, 2, Comparison::Open);
+    for n in [3, 4, 3] {
+        let reply = answer(&mut world, n, Comparison::Equal);
+        assert!(matches!(&reply, JoinReply::Refused(why) if why.contains("another node")), "{reply:?}");
+    }
+    let invite = world.node(1).invited(&Hash::of(&SECRET)).expect("known");
+    assert_eq!(invite.rival, Some(("mac".into(), site("cloud"))));
+    assert_eq!(world.hosts[&id(1)].told.len(), 2, "of the newcomer, and once of those that came after it");
+    // What people were asked about is what comes in.
+    world.tell(1, join_as(2, SECRET, "other name", Comparison::Equal));
+    let reply = world.hosts[&id(1)].replies.last().expect("an answer");
+    assert!(matches!(reply, JoinReply::Refused(why) if why.contains("mac at friend")), "{reply:?}");
+    world.tell(1, confirmed(2));
+    assert!(matches!(answer(&mut world, 2, Comparison::Equal), JoinReply::Welcome { .. }));
+}
+
+#[test]
+fn where_nobody_waits_the_newcomers_word_is_enough() {
+    let mut world = studio_invited(false);
+    let reply = answer(&mut world, 2, Comparison::Open);
+    assert_eq!(reply, JoinReply::Confirm { attended: false, site: site("studio") });
+    assert!(matches!(answer(&mut world, 3, Comparison::Equal), JoinReply::Refused(_)));
+    let reply = answer(&mut world, 2, Comparison::Equal);
+    assert!(matches!(reply, JoinReply::Welcome { reading_key: Some(_), .. }));
+    assert_eq!(role(&world, 2), Some(Role::Studio));
+
+    // The authority is in memory only: what a restart leaves of an invite lets nobody in.
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.tell(1, Event::Invite(Hash::of(&SECRET), InviteState::new(Role::Studio, 2_000_000)));
+    let reply = answer(&mut world, 2, Comparison::Equal);
+    assert!(matches!(reply, JoinReply::Refused(why) if why.contains("restarted")));
+}
+
 #[test]
 fn an_expired_or_foreign_invite_is_refused() {
     let mut world = World::default();
@@ -400,7 +527,8 @@ fn an_expired_or_foreign_invite_is_refused() {
         library: LibraryId([0; 32]),
         proof: Proof::Invite(SECRET),
         site: site("x"),
-        name: String::new(),
+        name: "nas".into(),
+        comparison: Comparison::Open,
     };
     world.tell(1, Event::Join { from: id(2), request, token: Token(1) });
     assert!(
@@ -422,6 +550,7 @@ fn the_authoritys_word_for_the_peer_itself_opens_a_vaults_gate() {
             proof: Proof::Admit(record),
             site: site("new studio"),
             name: "rescue".into(),
+            comparison: Comparison::Open,
         },
         token: Token(1),
     };
@@ -506,7 +635,7 @@ fn a_claim_that_comes_before_its_coding_is_put_to_the_proof_all_the_same() {
     bodies[1] =
         Body::Coding(Coding { roll, coding, k: 1, unit: 4096, shard_bytes: 600_000, shards: vec![hash] });
     bodies[2] = Body::Layout(Layout { roll, coding, volumes: vec![volume(3)] });
-    *shards = vec![(volume(3), Shard { hash, bytes: 600_000, roll, coding, index: 0 })];
+    *shards = vec![(volume(3), Shard { hash, bytes: 600_000, roll, coding, index: 0, staged: false })];
     let now = world.now();
     let vault = world.hosts.get_mut(&id(2)).expect("there");
     vault.disk.insert((volume(3), hash));

@@ -27,13 +27,14 @@ fn newcomer(world: &mut World, n: u8, v: u8, media: Media, place: &str) {
     let others: Vec<u8> =
         (1..20).filter(|other| *other != n && world.hosts.contains_key(&id(*other))).collect();
     let secret = [n; 16];
-    let state = InviteState { role: Role::Vault, expires: u64::MAX, used_by: None, authority: None };
+    let state = InviteState::new(Role::Vault, u64::MAX);
     world.tell(1, Event::Invite(Hash::of(&secret), state));
     let request = JoinRequest {
         library: library(),
         proof: Proof::Invite(secret),
         site: site(place),
         name: "new".into(),
+        comparison: Comparison::Open,
     };
     world.tell(1, Event::Join { from: id(n), request, token: Token(1) });
     let Some(JoinReply::Welcome { records, .. }) = world.hosts[&id(1)].replies.last().cloned() else {
