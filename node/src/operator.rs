@@ -21,6 +21,8 @@ use crate::shell::Shell;
 use crate::view::{self, ShootView, find_shoot, library::Local};
 use crate::workers::{ingest, restore};
 
+mod leaving;
+
 /// A roll of this size is planned to show what a rule comes to.
 const EXAMPLE_ROLL: u64 = 1_000_000_000;
 /// Between two looks for a catalog that is on its way.
@@ -70,6 +72,10 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
             invites::answer(shell, &invite, &newcomer, same).await
         }
         Command::Lost { what } => lost(shell, what).await,
+        Command::VolumeAdd { volume } => leaving::add(shell, &volume, reporter).await,
+        Command::VolumeRetire { volume } => leaving::retire_volume(shell, &volume).await,
+        Command::Retire { node } => leaving::retire_node(shell, &node).await,
+        Command::Moved { node } => leaving::moved(shell, &node).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,
         Command::RuleSet { rule, spend_percent, shoot } => {
             set_rule(shell, Rule { spend: spend_percent, ..rule }, shoot).await

@@ -65,7 +65,7 @@ impl Running {
         let kept = tokio::task::spawn_blocking(move || Kept::load(&database, &folder))
             .await
             .map_err(|error| StartError::System(error.to_string()))??;
-        let trust_declared = std::env::var_os("SAFELIGHT_TRUST_DECLARED").is_some_and(|value| value == "1");
+        let trust_declared = housekeeping::trust_declared();
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
         let config = NetConfig {
             secret: kept.identity.secret,

@@ -23,6 +23,8 @@ mod damage;
 
 mod repair;
 
+mod leaving;
+
 mod salvage;
 
 mod cli;

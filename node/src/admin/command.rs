@@ -93,6 +93,26 @@ pub enum Command {
         /// Which.
         what: Casualty,
     },
+    /// Adds a volume to this node.
+    VolumeAdd {
+        /// As it is typed, with an absolute path: `PATH[,media=ssd][,capacity=4TB]`.
+        volume: String,
+    },
+    /// Lets a volume leave, once it is emptied.
+    VolumeRetire {
+        /// By path or id.
+        volume: String,
+    },
+    /// Lets a node leave, once it is emptied.
+    Retire {
+        /// By name or id.
+        node: String,
+    },
+    /// Declares that a node stands at its own site from now on.
+    Moved {
+        /// By name or id.
+        node: String,
+    },
     /// The rule, of the library or of one shoot.
     RuleShow {
         /// One shoot only.

@@ -227,6 +227,13 @@ impl Store {
             .collect()
     }
 
+    /// Adds a volume, durably, or notes that it is at another place now.
+    pub fn add_volume(&self, volume: VolumeId, path: &Path) -> Result<()> {
+        let write = self.db.begin_write()?;
+        write.open_table(VOLUMES)?.insert(&volume.0, path.as_os_str().as_encoded_bytes())?;
+        Ok(write.commit()?)
+    }
+
     /// What the ledger says lies on `volume`.
     pub fn shards(&self, volume: &VolumeId) -> Result<Vec<Shard>> {
         let read = self.db.begin_read()?;

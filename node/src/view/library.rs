@@ -180,7 +180,9 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                 used_bytes: used.get(&id).copied().unwrap_or_default(),
                 state: match () {
                     () if !node.counts(&host) => doc::VolumeState::Lost,
-                    () if unavailable => doc::VolumeState::Unavailable,
+                    () if unavailable || info.absent > 0 => doc::VolumeState::Unavailable,
+                    () if node.is_leaving(&id) && node.is_missed(&id) => doc::VolumeState::Leaving,
+                    () if node.is_leaving(&id) => doc::VolumeState::Retired,
                     () if info.free == 0 => doc::VolumeState::Full,
                     () => doc::VolumeState::Ok,
                 },

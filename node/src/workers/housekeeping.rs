@@ -10,7 +10,7 @@ use safelight_proto::limit;
 use safelight_proto::record::{Body, NodeInfo, VolumeInfo};
 
 use crate::blobs::{FsVolume, LedgerRow, StoreError};
-use crate::driver::Stopped;
+use crate::driver::{Stopped, wall_millis};
 use crate::shell::Shell;
 use crate::volumes::State;
 
@@ -20,6 +20,11 @@ const TICK: Duration = Duration::from_millis(250);
 const ROUND: Duration = Duration::from_secs(5);
 /// Room is told anew when it has changed by this part of the capacity.
 const ROOM_CHANGE: u64 = 100;
+
+/// Whether declarations of drives and machines are taken as they are, as the environment says.
+pub fn trust_declared() -> bool {
+    std::env::var_os("SAFELIGHT_TRUST_DECLARED").is_some_and(|value| value == "1")
+}
 
 /// Ticks the core until the node stops.
 pub async fn tick(shell: Arc<Shell>) {
@@ -75,6 +80,7 @@ pub async fn open(shell: &Arc<Shell>, id: VolumeId, path: PathBuf) {
                 tracing::warn!(volume = %id, "a volume is unavailable, nothing on it is given up: {error}");
             }
             shell.volumes.set(id, path, State::Unavailable(error.to_string()));
+            tell_absent(shell, id).await;
         }
     }
 }
@@ -109,7 +115,23 @@ async fn close(shell: &Arc<Shell>, id: VolumeId, path: PathBuf, volume: &FsVolum
     tracing::warn!(volume = %id, "a volume went away, nothing on it is given up: {why}");
     shell.volumes.set(id, path, State::Unavailable(why));
     shell.core.tell(Event::VolumeGone(id)).await;
+    tell_absent(shell, id).await;
     volume.shutdown().await;
+}
+
+/// Tells everyone that a volume of this node cannot be found, and since when. Nothing on it is given up by that.
+async fn tell_absent(shell: &Arc<Shell>, id: VolumeId) {
+    let me = shell.me;
+    let said =
+        shell.core.ask(move |node| node.manifest().volume(&id).map(|(host, info)| (host, info.clone())));
+    if let Ok(Some((host, info))) = said.await
+        && host == me
+        && info.absent == 0
+    {
+        let absent = VolumeInfo { absent: wall_millis().max(1), ..info };
+        // A node that is stopping says it at its next start.
+        let _ = shell.core.settle(Event::Say(vec![Body::Volume(absent)])).await;
+    }
 }
 
 /// Tells everyone of a volume and its room, when that is news.

@@ -243,9 +243,11 @@ impl Manifest {
     pub fn audited(&self, roll: &RollId, volume: &VolumeId) -> Option<Audited> {
         let host = self.host_of(volume)?;
         let claim = self.claim(roll, volume)?;
+        // Who was given up and came back proves everything anew.
+        let found_again = self.get(&Key::Lost(host)).map(|entry| entry.hlc).unwrap_or_default();
         self.range(Key::Audit(*roll, *volume, LOW_NODE)..=Key::Audit(*roll, *volume, HIGH_NODE))
             .map(|(_, entry)| entry)
-            .filter(|entry| entry.author != host)
+            .filter(|entry| entry.author != host && entry.hlc > found_again)
             .filter_map(|entry| match &entry.body {
                 Body::Audit(audit) if audit.holding == claim => {
                     let by_studio = self.members().get(&entry.author).is_some_and(|m| m.role == Role::Studio);

@@ -6,7 +6,8 @@ use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use safelight_proto::id::{Hash, LibraryId, NodeId, RollId, VolumeId};
-use safelight_proto::record::{Body, Key, Record, RecordError};
+use safelight_proto::record::{Body, Key, Lost, Record, RecordError};
+use safelight_proto::vocabulary::Role;
 
 use crate::event::{Effect, Event, InviteState, Judgement, Shard, Step, Token, Write};
 use crate::manifest::{Change, Manifest, Merged};
@@ -136,7 +137,7 @@ impl Node {
         match event {
             Event::Configure(settings) => self.configure(settings),
             Event::Tick => self.tick(now, &mut step),
-            Event::Connected(peer) => self.connect(peer, now),
+            Event::Connected(peer) => self.connect(peer, now, &mut step),
             Event::Disconnected(peer) => self.disconnect(peer, now),
             Event::Asked { from, request, token } => self.asked(from, request, token, now, &mut step),
             Event::Answered { from, question, answer } => {
@@ -151,8 +152,9 @@ impl Node {
             Event::EndInvite(invite, ending) => self.end_invite(invite, ending),
             Event::Stored { bodies, shards, catalog } => {
                 self.care.catalogs.insert(catalog);
-                self.keep(shards, bodies, now, &mut step);
+                self.keep_new(shards, bodies, now, &mut step);
             }
+            Event::Brought(shards) => self.keep(shards, now, &mut step),
             Event::Pulled { want, outcome } => self.pulled(want, outcome, now, &mut step),
             Event::Remade { roll, outcome } => self.remade(roll, outcome, now, &mut step),
             Event::Audited { roll, volume, claim, hash, outcome } => {
@@ -179,8 +181,12 @@ impl Node {
         self.look_at_all();
     }
 
-    fn connect(&mut self, peer: NodeId, now: Now) {
+    fn connect(&mut self, peer: NodeId, now: Now, step: &mut Step) {
         self.connected.insert(peer);
+        if self.manifest.is_lost(&peer) && self.role_of(&self.me) == Some(Role::Studio) {
+            // It is there: what it holds counts again once it is proven anew.
+            self.say(vec![Body::Lost(Lost { node: peer, lost: false })], now, step);
+        }
         self.exchange.meet(peer, self.me < peer, now);
         self.care.retry(now);
         self.look_at_all();

@@ -9,7 +9,7 @@ use safelight_proto::shard::StreamShape;
 use safelight_proto::vocabulary::{Media, Rule, Site};
 
 use super::Node;
-use crate::place::{CodingView, Holding, RollView, Topology, VolumeView};
+use crate::place::{CodingView, Holding, RollView, Topology, VolumeView, evaluate_roll};
 
 /// Shards on a removable volume that lies somewhere unmounted count so long after they were last verified, milliseconds.
 pub const TRUST_PERIOD: u64 = 180 * 24 * 3_600_000;
@@ -84,6 +84,22 @@ impl Node {
         let with_host = |host| self.manifest.is_retired(&Leaver::Node(host));
         self.manifest.is_retired(&Leaver::Volume(*volume))
             || self.manifest.host_of(volume).is_some_and(with_host)
+    }
+
+    /// Whether some roll would be worse off without what `volume` holds.
+    pub fn is_missed(&self, volume: &VolumeId) -> bool {
+        let with = self.topology();
+        let without = Topology::new(with.volumes().iter().filter(|view| view.id != *volume).cloned());
+        let holds =
+            |roll: &RollId| self.manifest.holdings(roll).values().any(|held| held.contains_key(volume));
+        self.manifest.rolls().map(|(roll, _)| roll).filter(|roll| holds(&roll.roll)).any(|roll| {
+            let (rule, view) = (self.rule_of(roll), self.roll_view(roll));
+            let standing = |topology| {
+                let standing = evaluate_roll(topology, &rule, &view);
+                (standing.readable, standing.offsite, standing.copies.survives_volumes, standing.media)
+            };
+            !evaluate_roll(&without, &rule, &view).met() && standing(&without) != standing(&with)
+        })
     }
 
     /// All volumes whose shards count, with the room that they offer: none where they are leaving or away.

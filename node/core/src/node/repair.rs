@@ -370,7 +370,7 @@ impl Node {
         match outcome {
             Ok(Made { bodies, shards }) => {
                 self.repairs.tried.remove(&roll);
-                self.keep(shards, bodies, now, step);
+                self.keep_new(shards, bodies, now, step);
             }
             Err(_) => {
                 let jitter = self.below(RETRY);

@@ -67,21 +67,29 @@ impl Node {
         self.transfers.wants.retain(|want, _| want.volume != volume);
     }
 
-    /// Shards became durable here, with records that tell of them: all of it in one write.
-    pub(super) fn keep(
+    /// Shards were made here, with records that tell of them. Those that are wanted elsewhere are only staged.
+    pub(super) fn keep_new(
         &mut self,
         shards: Vec<(VolumeId, Shard)>,
         bodies: Vec<Body>,
         now: Now,
         step: &mut Step,
     ) {
-        let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
         self.say(bodies, now, step);
-        for (volume, shard) in shards {
+        let staged = |(volume, shard): (VolumeId, Shard)| {
             let wanted = self.manifest.laid_out(&shard.roll).is_some_and(|(layout, _)| {
                 layout.coding == shard.coding && layout.volumes.get(usize::from(shard.index)) == Some(&volume)
             });
-            let shard = Shard { staged: !wanted, ..shard };
+            (volume, Shard { staged: !wanted, ..shard })
+        };
+        let shards = shards.into_iter().map(staged).collect();
+        self.keep(shards, now, step);
+    }
+
+    /// Shards became durable here: said in the same write.
+    pub(super) fn keep(&mut self, shards: Vec<(VolumeId, Shard)>, now: Now, step: &mut Step) {
+        let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
+        for (volume, shard) in shards {
             step.writes.push(Write::PutShard(volume, shard));
             self.ledger.entry(volume).or_default().insert(shard.hash, shard);
             touched.entry(volume).or_default().insert(shard.roll);
@@ -123,7 +131,7 @@ impl Node {
                 if let Some((hash, bytes)) = self.shard_of(&want) {
                     let Want { volume, roll, coding, index } = want;
                     let shard = Shard { hash, bytes, roll, coding, index, staged: false };
-                    self.keep(vec![(volume, shard)], vec![], now, step);
+                    self.keep(vec![(volume, shard)], now, step);
                 }
             }
             Err(error) => {
