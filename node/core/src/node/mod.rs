@@ -16,8 +16,10 @@ use crate::time::{Clock, Now};
 mod admission;
 mod care;
 mod exchange;
+mod health;
 mod liveness;
 mod picture;
+mod rota;
 mod transfer;
 
 pub use picture::{Condition, TRUST_PERIOD};
@@ -110,6 +112,11 @@ impl Node {
         &self.manifest
     }
 
+    /// What its owner has set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The members within reach.
     pub fn connected(&self) -> &BTreeSet<NodeId> {
         &self.connected
@@ -168,6 +175,9 @@ impl Node {
     }
 
     fn configure(&mut self, settings: Settings) {
+        if self.settings.audit_period != settings.audit_period {
+            self.care.rota = rota::Rota::default();
+        }
         self.settings = settings;
         self.look_at_all();
     }

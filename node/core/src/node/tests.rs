@@ -13,6 +13,8 @@ use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 use super::*;
 use crate::event::{Committed, Question};
 
+mod audits;
+
 const AUTHORITY: u8 = 200;
 const SECRET: [u8; 16] = [42; 16];
 
@@ -43,6 +45,8 @@ struct Host {
     disk: BTreeSet<(VolumeId, Hash)>,
     /// Volumes that lost everything without saying so.
     liar: bool,
+    /// Gives no proof, true or false.
+    mute: bool,
     replies: Vec<JoinReply>,
 }
 
@@ -54,6 +58,8 @@ struct World {
     queue: VecDeque<(NodeId, Event)>,
     /// Answers to audits that are held back, when there is such a place.
     late: Option<Vec<(NodeId, Event)>>,
+    /// Proofs that were asked for: by whom, of which roll on which volume, and when.
+    asked: Vec<(NodeId, RollId, VolumeId, u64)>,
 }
 
 impl World {
@@ -61,7 +67,8 @@ impl World {
         let identity = Identity { key: key(n), library: library(), reading_key: None };
         let kept = records.iter().map(|record| (record.id, record.bytes.clone())).collect();
         let (node, step) = Node::new(identity, records, BTreeMap::new(), BTreeSet::new(), [n; 32]);
-        let host = Host { node, records: kept, disk: BTreeSet::new(), liar: false, replies: vec![] };
+        let host =
+            Host { node, records: kept, disk: BTreeSet::new(), liar: false, mute: false, replies: vec![] };
         self.hosts.insert(id(n), host);
         let _ = step.release(Committed::after_fsync());
     }
@@ -139,8 +146,12 @@ impl World {
                 self.queue.push_back((at, Event::Pulled { want, outcome }));
             }
             Effect::Audit { of, roll, volume, claim, hash, .. } => {
+                self.asked.push((at, roll, volume, self.steady));
                 let holder = &self.hosts[&of];
-                let outcome = Ok(!holder.liar && holder.disk.contains(&(volume, hash)));
+                let outcome = match holder.mute {
+                    true => Err("no answer".into()),
+                    false => Ok(!holder.liar && holder.disk.contains(&(volume, hash))),
+                };
                 let answer = (at, Event::Audited { roll, volume, claim, hash, outcome });
                 match &mut self.late {
                     Some(late) => late.push(answer),
