@@ -21,7 +21,7 @@ use crate::driver::{Stopped, wall_millis};
 use crate::settings;
 use crate::shell::Shell;
 use crate::view::{self, ShootView, find_shoot, library::Local};
-use crate::workers::{ingest, restore};
+use crate::workers::{ingest, restore, scrub};
 
 /// A roll of this size is planned to show what a rule comes to.
 const EXAMPLE_ROLL: u64 = 1_000_000_000;
@@ -65,6 +65,7 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::Invite { role, expires_seconds, phrase } => {
             invite(shell, role, expires_seconds, phrase).await
         }
+        Command::Verify { volume } => scrub::verify(shell, volume, reporter).await,
         Command::Lost { what } => lost(shell, what).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,
         Command::RuleSet { rule, spend_percent, shoot } => {

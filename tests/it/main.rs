@@ -19,6 +19,8 @@ mod places;
 
 mod damage;
 
+mod scrub;
+
 mod salvage;
 
 mod cli;
