@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::driver::Perform;
 use crate::net::{Address, ReplyHandle, Verdict, VerdictHandle};
 use crate::shell::Shell;
-use crate::workers::{carry, errands};
+use crate::workers::{carry, errands, remake};
 
 /// Someone who waits for the core.
 pub enum Waiting {
@@ -87,6 +87,7 @@ impl Perform for Hands {
         match effect {
             Effect::Reply(token, response) => self.reply(token, response.encode()),
             Effect::Welcome(token, reply) => self.reply(token, reply.encode()),
+            Effect::Tell(text) => tracing::warn!("{text}"),
             Effect::Drop(token, reason) => {
                 if let Some(Waiting::Reply(from, _)) = self.tokens.take(token) {
                     shell.net.disconnect(from, reason);
@@ -113,6 +114,7 @@ impl Perform for Hands {
             Effect::Pull { want, hash, bytes, from } => {
                 self.runtime.spawn(carry::pull(shell, want, hash, bytes, from));
             }
+            Effect::Remake(what) => drop(self.runtime.spawn(remake::remake(shell, what))),
             Effect::Audit { of, roll, volume, claim, hash, bytes, groups } => {
                 let done = move |outcome| Event::Audited { roll, volume, claim, hash, outcome };
                 self.runtime.spawn(errands::audit(shell, of, volume, (hash, bytes), groups, done));

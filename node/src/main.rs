@@ -10,6 +10,7 @@ mod driver;
 mod effect;
 mod entrance;
 mod home;
+mod invites;
 mod meter;
 mod net;
 mod operator;

@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use safelight_core::event::{Event, InviteState};
+use safelight_core::event::Event;
 use safelight_core::place::{LossRates, Planner, VolumeView};
-use safelight_core::seal::RecoveryPhrase;
-use safelight_proto::id::{Hash, NodeId, Prefix, VolumeId};
-use safelight_proto::invite::Invite;
-use safelight_proto::limit;
+use safelight_proto::id::{NodeId, Prefix, VolumeId};
 use safelight_proto::record::{Body, Lost, Roll, RuleInfo};
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
-use crate::admin::command::{Casualty, Command, PhraseText};
+use crate::admin::command::{Casualty, Command};
 use crate::admin::doc;
 use crate::admin::operator::{Failure, Operator, Outcome, Reporter};
 use crate::catalogs::CatalogError;
-use crate::driver::{Stopped, wall_millis};
+use crate::driver::Stopped;
+use crate::invites;
 use crate::settings;
 use crate::shell::Shell;
 use crate::view::{self, ShootView, find_shoot, library::Local};
@@ -62,8 +60,14 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::Files { shoot } => files(shell, shoot, reporter).await,
         Command::Nodes => Ok(Outcome::done(doc::NodesDoc { nodes: look(shell, none).await?.nodes })),
         Command::Volumes => Ok(Outcome::done(doc::VolumesDoc { volumes: look(shell, none).await?.volumes })),
-        Command::Invite { role, expires_seconds, phrase } => {
-            invite(shell, role, expires_seconds, phrase).await
+        Command::Invite { role, expires_seconds, phrase, attended } => {
+            invites::invite(shell, role, expires_seconds, phrase, attended).await
+        }
+        Command::InviteWait { invite, newcomer } => {
+            invites::wait(shell, &invite, newcomer.as_deref(), reporter).await
+        }
+        Command::InviteAnswer { invite, newcomer, same } => {
+            invites::answer(shell, &invite, &newcomer, same).await
         }
         Command::Verify { volume } => scrub::verify(shell, volume, reporter).await,
         Command::Lost { what } => lost(shell, what).await,
@@ -167,54 +171,6 @@ fn list(shell: &Shell, rolls: &[Roll]) -> Result<Vec<doc::FileDoc>, CatalogError
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
-}
-
-async fn invite(
-    shell: &Arc<Shell>,
-    role: Role,
-    expires_seconds: u64,
-    phrase: Option<PhraseText>,
-) -> Result<Outcome, Failure> {
-    let authority = match (role, phrase) {
-        (Role::Vault, _) => None,
-        (Role::Studio, None) => {
-            return Err(Failure::usage(
-                "a studio can read everything, so its invite needs the recovery phrase",
-            )
-            .next("safelight invite --role studio --phrase-file FILE"));
-        }
-        (Role::Studio, Some(text)) => Some(Box::new(phrase_of(&text, shell)?.authority())),
-    };
-    if role == Role::Studio && shell.reading_key.is_none() {
-        return Err(Failure::new("this node is a vault: it has no reading key to hand to a studio")
-            .next("invite the studio from a studio node"));
-    }
-    if !shell.core.ask(move |node| node.may_invite(role)).await? {
-        return Err(Failure::new("this node may not let others in").next("invite from a studio node"));
-    }
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret).map_err(|error| Failure::new(format!("no randomness: {error}")))?;
-    let life = (expires_seconds.saturating_mul(1000)).min(limit::INVITE_MILLIS);
-    let expires = wall_millis() + life;
-    let state = InviteState { role, expires, used_by: None, authority };
-    shell.core.settle(Event::Invite(Hash::of(&secret), state)).await?;
-    let addresses = shell.net.addresses().iter().map(ToString::to_string).collect();
-    let code = Invite { library: shell.library, inviter: shell.me, addresses, secret, role, expires };
-    let expires = std::time::UNIX_EPOCH + Duration::from_millis(expires);
-    Ok(Outcome::done(doc::InviteDoc {
-        code: code.to_string(),
-        role: role.to_string(),
-        expires: humantime::format_rfc3339_seconds(expires).to_string(),
-    }))
-}
-
-fn phrase_of(text: &PhraseText, shell: &Shell) -> Result<RecoveryPhrase, Failure> {
-    let phrase = crate::cli::local::parse_phrase(text)?;
-    if phrase.library() == shell.library {
-        Ok(phrase)
-    } else {
-        Err(Failure::new("this recovery phrase belongs to another library"))
-    }
 }
 
 async fn lost(shell: &Arc<Shell>, what: Casualty) -> Result<Outcome, Failure> {

@@ -118,6 +118,32 @@ fn parse(bytes: &[u8]) -> Option<Invite> {
     rest.0.is_empty().then_some(Invite { library, inviter, addresses, secret, role, expires })
 }
 
+/// The six digits by which people on both sides of a studio's invite see that they talk of the same two machines.
+///
+/// Both ends work it out for themselves and nobody sends it. It hangs on the inviter's and the newcomer's keys as the
+/// channel between them has proven them, so a third machine that got hold of the code shows other digits. Six are
+/// enough because an invite takes one newcomer only: who guesses has one guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortCode(u32);
+
+impl ShortCode {
+    /// The short code between the node that gave out `secret` and the one that came with it.
+    pub fn of(library: &LibraryId, secret: &[u8; 16], inviter: &NodeId, newcomer: &NodeId) -> Self {
+        let words = [library.0.as_slice(), secret, &inviter.0, &newcomer.0].concat();
+        let hash = blake3::derive_key("safelight invite short code v1", &words);
+        let number = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|at| hash[at]));
+        // The bias of a remainder is of no matter where the bound is far below 2^64.
+        Self((number % 1_000_000) as u32)
+    }
+}
+
+impl fmt::Display for ShortCode {
+    /// In two groups, as people read numbers to each other: `482 913`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:03} {:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -161,6 +187,28 @@ mod tests {
             "01acf79ee8a920cb7c605c60f9a16a8792694174651eeb72cd399b6bf8e15d37",
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_short_code_is_frozen_and_hangs_on_everything() {
+        let code = |library, secret, inviter, newcomer| {
+            ShortCode::of(
+                &LibraryId([library; 32]),
+                &[secret; 16],
+                &NodeId([inviter; 32]),
+                &NodeId([newcomer; 32]),
+            )
+            .to_string()
+        };
+        let ours = code(1, 3, 2, 4);
+        assert_eq!(ours, "886 718");
+        for other in
+            [code(9, 3, 2, 4), code(1, 9, 2, 4), code(1, 3, 9, 4), code(1, 3, 2, 9), code(1, 3, 4, 2)]
+        {
+            assert_ne!(other, ours);
+        }
+        assert_eq!(ShortCode(7).to_string(), "000 007");
+        assert_eq!(ShortCode(999_999).to_string(), "999 999");
     }
 
     proptest! {

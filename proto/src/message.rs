@@ -232,6 +232,18 @@ pub enum Proof {
     Admit(Vec<u8>),
 }
 
+/// What the people at a newcomer say of the short code that both screens show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Comparison {
+    /// Nothing yet.
+    #[default]
+    Open,
+    /// It is the same on both.
+    Equal,
+    /// It is not: they want nothing more to do with this invite.
+    Different,
+}
+
 /// A newcomer's first words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinRequest {
@@ -243,6 +255,8 @@ pub struct JoinRequest {
     pub site: Site,
     /// What it is called.
     pub name: String,
+    /// How far its people are with the short code; of no matter unless it becomes a studio by invite.
+    pub comparison: Comparison,
 }
 
 /// What a member answers a newcomer.
@@ -254,6 +268,13 @@ pub enum JoinReply {
         records: Vec<Vec<u8>>,
         /// The reading key, for a studio.
         reading_key: Option<[u8; 32]>,
+    },
+    /// Not yet: the short code is to be compared on both sides. Ask again.
+    Confirm {
+        /// Whether someone on the inviting side is asked, too.
+        attended: bool,
+        /// Where the inviting node stands.
+        site: Site,
     },
     /// No, and why.
     Refused(String),
@@ -271,6 +292,12 @@ impl JoinRequest {
             proof: Some(proof),
             site: self.site.name().to_owned(),
             name: self.name.clone(),
+            comparison: match self.comparison {
+                Comparison::Open => schema::Comparison::Open,
+                Comparison::Equal => schema::Comparison::Equal,
+                Comparison::Different => schema::Comparison::Different,
+            }
+            .into(),
         }
         .encode_to_vec()
     }
@@ -280,6 +307,16 @@ impl JoinRequest {
         within(bytes.len(), limit::JOIN_BYTES, "length")?;
         let m = schema::JoinRequest::decode(bytes)?;
         within(m.name.len(), limit::NAME_BYTES, "name")?;
+        // People are shown it, and are asked to trust what they see.
+        if m.name.is_empty() || m.name.chars().any(char::is_control) {
+            return Err(MessageError::Bounds("name"));
+        }
+        let comparison = match schema::Comparison::try_from(m.comparison) {
+            Ok(schema::Comparison::Open) => Comparison::Open,
+            Ok(schema::Comparison::Equal) => Comparison::Equal,
+            Ok(schema::Comparison::Different) => Comparison::Different,
+            Err(_) => return Err(MessageError::Malformed("an unknown comparison".into())),
+        };
         let proof = match m.proof.ok_or_else(|| MessageError::Malformed("no proof".into()))? {
             WireProof::Invite(secret) => {
                 Proof::Invite(secret.try_into().map_err(|_| MessageError::Bounds("secret"))?)
@@ -291,6 +328,7 @@ impl JoinRequest {
             proof,
             site: Site::new(&m.site).ok_or(MessageError::Bounds("site"))?,
             name: m.name,
+            comparison,
         })
     }
 }
@@ -302,8 +340,12 @@ impl JoinReply {
             Self::Welcome { records, reading_key } => schema::JoinReply {
                 records,
                 reading_key: reading_key.map(|key| key.to_vec()).unwrap_or_default(),
-                refused: String::new(),
+                ..Default::default()
             },
+            Self::Confirm { attended, site } => {
+                let confirm = schema::Confirm { attended, site: site.name().to_owned() };
+                schema::JoinReply { confirm: Some(confirm), ..Default::default() }
+            }
             Self::Refused(refused) => schema::JoinReply { refused, ..Default::default() },
         }
         .encode_to_vec()
@@ -315,6 +357,10 @@ impl JoinReply {
         let m = schema::JoinReply::decode(bytes)?;
         if !m.refused.is_empty() {
             return Ok(Self::Refused(m.refused.chars().take(REASON_CHARS).collect()));
+        }
+        if let Some(confirm) = m.confirm {
+            let site = Site::new(&confirm.site).ok_or(MessageError::Bounds("site"))?;
+            return Ok(Self::Confirm { attended: confirm.attended, site });
         }
         let reading_key = match m.reading_key.as_slice() {
             [] => None,
@@ -359,13 +405,18 @@ mod tests {
     fn joining_there_and_back() {
         let site = Site::new("friend").expect("a fine name");
         for proof in [Proof::Invite([7; 16]), Proof::Admit(vec![1, 2])] {
-            let request =
-                JoinRequest { library: LibraryId([1; 32]), proof, site: site.clone(), name: "nas".into() };
-            assert_eq!(JoinRequest::decode(&request.encode()), Ok(request));
+            for comparison in [Comparison::Open, Comparison::Equal, Comparison::Different] {
+                let (proof, site) = (proof.clone(), site.clone());
+                let library = LibraryId([1; 32]);
+                let request = JoinRequest { library, proof, site, name: "nas".into(), comparison };
+                assert_eq!(JoinRequest::decode(&request.encode()), Ok(request));
+            }
         }
         for reply in [
             JoinReply::Welcome { records: vec![vec![1]], reading_key: Some([3; 32]) },
             JoinReply::Welcome { records: vec![], reading_key: None },
+            JoinReply::Confirm { attended: true, site: site.clone() },
+            JoinReply::Confirm { attended: false, site },
             JoinReply::Refused("the invite has expired".into()),
         ] {
             assert_eq!(JoinReply::decode(&reply.clone().encode()), Ok(reply));
@@ -380,6 +431,27 @@ mod tests {
         assert_eq!(Request::decode(&too_long), Err(MessageError::Bounds("record")));
         let backwards = ShardRequest { hash: Hash([0; 32]), groups: vec![5..5, 7..8] }.encode();
         assert_eq!(ShardRequest::decode(&backwards), Err(MessageError::Bounds("range")));
+        let joining = |name: &str, site: &str, comparison| schema::JoinRequest {
+            library: vec![1; 32],
+            proof: Some(WireProof::Invite(vec![7; 16])),
+            site: site.into(),
+            name: name.into(),
+            comparison,
+        };
+        let bounds = |what| Err(MessageError::Bounds(what));
+        let long = "n".repeat(limit::NAME_BYTES + 1);
+        for (request, error) in [
+            (joining("", "friend", 0), bounds("name")),
+            (joining("a\u{1b}[2J", "friend", 0), bounds("name")),
+            (joining(&long, "friend", 0), bounds("name")),
+            (joining("nas", "", 0), bounds("site")),
+            (joining("nas", "friend", 3), Err(MessageError::Malformed("an unknown comparison".into()))),
+        ] {
+            assert_eq!(JoinRequest::decode(&request.encode_to_vec()), error);
+        }
+        let confirm = Some(schema::Confirm { attended: true, site: "s".repeat(limit::NAME_BYTES + 1) });
+        let reply = schema::JoinReply { confirm, ..Default::default() }.encode_to_vec();
+        assert_eq!(JoinReply::decode(&reply), Err(MessageError::Bounds("site")));
     }
 
     proptest! {

@@ -5,6 +5,8 @@ mod support;
 
 mod story;
 
+mod studios;
+
 mod ingest;
 
 mod verdicts;
@@ -18,6 +20,8 @@ mod badinput;
 mod places;
 
 mod damage;
+
+mod repair;
 
 mod scrub;
 

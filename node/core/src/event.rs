@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
 use safelight_proto::id::{CodingId, Hash, NodeId, RecordId, RollId, VolumeId};
+use safelight_proto::invite::ShortCode;
 use safelight_proto::message::{JoinReply, JoinRequest, Request, Response};
 use safelight_proto::record::Body;
-use safelight_proto::vocabulary::Role;
+use safelight_proto::vocabulary::{Role, Site};
 
 use crate::settings::Settings;
 
@@ -50,6 +51,34 @@ pub struct Want {
     pub index: u8,
 }
 
+/// Shards to be made out of others of the same roll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remake {
+    /// Of which roll.
+    pub roll: RollId,
+    /// The coding they are of: one that there is, or a new one.
+    pub coding: CodingId,
+    /// Shards of it that rebuild the roll.
+    pub k: u8,
+    /// Bytes of a unit; zero for a new coding, whose maker chooses.
+    pub unit: u32,
+    /// The hashes of the shards that the coding has already, by index: what is made again must have the same.
+    pub known: Vec<Hash>,
+    /// Which to make, and the volumes they are meant for.
+    pub make: Vec<(u8, VolumeId)>,
+    /// The roll's layout from then on.
+    pub layout: Vec<VolumeId>,
+}
+
+/// What came of a [`Remake`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Coding and layout, where they are news.
+    pub bodies: Vec<Body>,
+    /// The new shards, where they lie durably.
+    pub shards: Vec<(VolumeId, Shard)>,
+}
+
 /// An invite that this node gave out.
 #[derive(Debug, Clone)]
 pub struct InviteState {
@@ -59,8 +88,59 @@ pub struct InviteState {
     pub expires: u64,
     /// Who used it.
     pub used_by: Option<NodeId>,
-    /// Signs the admission of a studio. In memory only: such an invite ends with the process.
+    /// Signs the admission of a studio. In memory only, as is all that follows: such an invite ends with the process.
     pub authority: Option<Box<SigningKey>>,
+    /// Whether its owner waits for a studio that comes with it, and is asked before that is let in.
+    pub attended: bool,
+    /// The studio that came with it, until it is let in.
+    pub newcomer: Option<Newcomer>,
+    /// The first other node that came with it, by name and site: its code is in wrong hands.
+    pub rival: Option<(String, Site)>,
+    /// Why it ended before its time.
+    pub ended: Option<Ending>,
+}
+
+impl InviteState {
+    /// An invite as it is kept: nobody came yet, and nobody waits.
+    pub fn new(role: Role, expires: u64) -> Self {
+        Self {
+            role,
+            expires,
+            used_by: None,
+            authority: None,
+            attended: false,
+            newcomer: None,
+            rival: None,
+            ended: None,
+        }
+    }
+}
+
+/// A node that came with a studio's invite. An invite takes one for good, so that nobody can try on keys until the
+/// short code fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Who, by its channel.
+    pub node: NodeId,
+    /// What it calls itself.
+    pub name: String,
+    /// Where it says that it stands.
+    pub site: Site,
+    /// What its screen shows, too.
+    pub code: ShortCode,
+    /// Whether the inviting side found the code to be the same.
+    pub confirmed: bool,
+}
+
+/// Why a studio's invite ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its owner says that the newcomer's screen shows another code.
+    Refused,
+    /// Its owner no longer waits.
+    Withdrawn,
+    /// The newcomer's people say that the inviting screen shows another code.
+    Declined,
 }
 
 /// What the shell tells the core.
@@ -114,6 +194,15 @@ pub enum Event {
     SayAs(Box<SigningKey>, Vec<Body>),
     /// The owner invites; the key is BLAKE3 of the secret.
     Invite(Hash, InviteState),
+    /// The owner sees the short code of this newcomer on its screen: it may come in.
+    Confirmed {
+        /// BLAKE3 of the invite's secret.
+        invite: Hash,
+        /// Who was asked about.
+        newcomer: NodeId,
+    },
+    /// The owner ends a studio's invite that was not used.
+    EndInvite(Hash, Ending),
     /// An ingest put shards on volumes, durably, and has this to say about them.
     Stored {
         /// Roll, coding and layout.
@@ -129,6 +218,14 @@ pub enum Event {
         want: Want,
         /// Whether it is durable.
         outcome: Result<(), PullError>,
+    },
+    /// An [`Effect::Remake`] came to its end: what is to be said of the new shards and where they lie, durably; or why
+    /// there are none.
+    Remade {
+        /// Of which roll.
+        roll: RollId,
+        /// The new shards.
+        outcome: Result<Made, String>,
     },
     /// An [`Effect::Audit`] came to its end: whether the proof held, or why there was none.
     Audited {
@@ -223,6 +320,8 @@ pub enum Effect {
     Judge(Token, Judgement),
     /// Answer a stranger.
     Welcome(Token, JoinReply),
+    /// Tell the owner, who may want to do something about it.
+    Tell(String),
     /// Ask a member.
     Ask(NodeId, Question, Request),
     /// Send a member records that it lacks, from the store.
@@ -242,6 +341,8 @@ pub enum Effect {
         /// Who has it.
         from: NodeId,
     },
+    /// Make shards out of others.
+    Remake(Remake),
     /// Ask a holder for a proof.
     Audit {
         /// Whom.

@@ -51,6 +51,26 @@ pub enum Command {
         expires_seconds: u64,
         /// The recovery phrase, which only a `studio` invite needs.
         phrase: Option<PhraseText>,
+        /// Someone will wait with `invite-wait` for the `studio` that comes, and is asked before it is let in.
+        #[serde(default)]
+        attended: bool,
+    },
+    /// Waits until a newcomer shows the code of an attended invite, and for what becomes of it. A caller who leaves
+    /// ends the invite.
+    InviteWait {
+        /// BLAKE3 of the code's secret, in hex.
+        invite: String,
+        /// Who has come already: waits until it is let in.
+        newcomer: Option<String>,
+    },
+    /// Says whether the screen of a newcomer shows the same short code. If not, the invite ends.
+    InviteAnswer {
+        /// BLAKE3 of the code's secret, in hex.
+        invite: String,
+        /// Who was asked about.
+        newcomer: String,
+        /// It does.
+        same: bool,
     },
     /// Brings files back.
     Restore {
@@ -304,6 +324,8 @@ mod tests {
         there_and_back(Command::Status { shoot: Some("Smith wedding".into()) });
         let volume = VolumeName { text: "0a1b".into(), path: PathBuf::from("/here/0a1b").into() };
         there_and_back(Command::Verify { volume: Some(volume) });
+        there_and_back(Command::InviteWait { invite: "00".into(), newcomer: None });
+        there_and_back(Command::InviteAnswer { invite: "00".into(), newcomer: "11".into(), same: true });
         there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });
         there_and_back(Command::ConfigSet { key: "limit.up".into(), value: "5MB".into() });
         let rule = "3-2-1 full".parse().expect("a rule");

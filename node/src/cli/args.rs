@@ -135,7 +135,8 @@ pub struct RunArgs {
 /// `invite`
 #[derive(Debug, Args)]
 pub struct InviteArgs {
-    /// A vault stores what it cannot read; a studio reads everything
+    /// A vault stores what it cannot read; a studio reads everything, so on a terminal this command waits for it and
+    /// asks you first, by a short code that both screens show
     #[arg(long, default_value_t = Role::Vault, value_parser = values::role)]
     pub role: Role,
     /// How long the code holds, 24 hours at most
@@ -149,7 +150,7 @@ pub struct InviteArgs {
 /// `join`
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// The code that `invite` printed
+    /// The code that `invite` printed; on a terminal, one for a studio asks you to compare a short code
     pub code: String,
     /// The new node.
     #[command(flatten)]

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::{Cli, Global, InviteArgs, RestoreArgs, RuleSetArgs, RuleVerb, Verb};
+use super::args::{Cli, Global, RestoreArgs, RuleSetArgs, RuleVerb, Verb};
 use super::client::{self, Client};
 use super::local::{self, JoinOptions, NewNode, RecoverOptions, RunOptions, SalvageOptions};
 use super::progress::Display;
 use super::render::View;
-use super::{args, founding, kit, manual, phrase};
+use super::{args, confirm, founding, kit, manual, phrase};
 use crate::admin::command::{Casualty, Command, RawPath, Selection, VolumeName};
 use crate::admin::operator::{Failure, Outcome, Reporter};
 use crate::demo;
@@ -33,7 +33,7 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
         Verb::Files(args) => ask(View::Files, Command::Files { shoot: args.shoot }),
         Verb::Nodes => ask(View::Nodes, Command::Nodes),
         Verb::Volumes => ask(View::Volumes, Command::Volumes),
-        Verb::Invite(args) => ask(View::Invite, invite(args)?),
+        Verb::Invite(args) => confirm::invite(args, &global),
         Verb::Restore(args) => ask(View::Restore, restore(args)?),
         Verb::Verify(args) => {
             let volume = args.volume.map(volume_name).transpose()?;
@@ -68,7 +68,7 @@ fn here(verb: Verb, global: Global) -> Result<(View, Outcome), Failure> {
         }
         Verb::Join(args) => {
             let options = JoinOptions { home: home()?, code: args.code, node: args.node.into() };
-            Ok((View::Joined, attend(global.timeout, |reporter| local::join(options, reporter))?))
+            Ok((View::Joined, confirm::join(options, &global)?))
         }
         Verb::Recover(args) => {
             let options = RecoverOptions {
@@ -94,11 +94,6 @@ fn here(verb: Verb, global: Global) -> Result<(View, Outcome), Failure> {
         Verb::Man => Ok((View::Text, Outcome::done(json!({"text": manual::page()?})))),
         _ => Err(Failure::new("this command is asked of a running node")),
     }
-}
-
-fn invite(args: InviteArgs) -> Result<Command, Failure> {
-    let phrase = args.phrase_file.as_deref().map(phrase::read).transpose()?;
-    Ok(Command::Invite { role: args.role, expires_seconds: args.expires.as_secs(), phrase })
 }
 
 fn restore(args: RestoreArgs) -> Result<Command, Failure> {
@@ -136,16 +131,21 @@ impl From<args::NewNode> for NewNode {
 }
 
 fn ask(global: &Global, command: Command) -> Result<Outcome, Failure> {
-    let client = Client::find(&home_dir(global)?, global.timeout)?;
+    let client = client(global)?;
     let mut display = Display::new();
     client.perform(command, |report| display.show(report))
+}
+
+/// The node that runs on the home.
+pub fn client(global: &Global) -> Result<Client, Failure> {
+    Client::find(&home_dir(global)?, global.timeout)
 }
 
 /// Pause between two looks at what a command here reports.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Performs a command in this process and shows what it reports meanwhile.
-fn attend<T: Send>(patience: Duration, work: impl FnOnce(&Reporter) -> T + Send) -> T {
+pub fn attend<T: Send>(patience: Duration, work: impl FnOnce(&Reporter) -> T + Send) -> T {
     let (reporter, reports) = Reporter::new(patience);
     thread::scope(|scope| {
         let working = scope.spawn(move || work(&reporter));

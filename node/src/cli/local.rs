@@ -15,7 +15,7 @@ use super::client;
 use super::values::HostPort;
 use crate::admin::command::PhraseText;
 use crate::admin::operator::{Failure, Outcome, Reporter};
-use crate::entrance::{self, NodePlan};
+use crate::entrance::{self, Compare, Joining, NodePlan};
 use crate::home::Home;
 use crate::serve;
 
@@ -108,12 +108,27 @@ pub fn init(home: PathBuf, node: NewNode, phrase: &PhraseText) -> Result<Outcome
     block_on(async { Ok(Outcome::done(entrance::found(&home, &plan, &phrase).await?)) })
 }
 
-/// Makes this machine a node of a library. Answers with a `MemberDoc`.
-pub fn join(options: JoinOptions, reporter: &Reporter) -> Result<Outcome, Failure> {
-    let plan = options.node.plan()?;
+/// Gets ready to join the library that a code is for.
+pub fn begin_join(options: JoinOptions) -> Result<Joining, Failure> {
+    Joining::begin(options.home, options.node.plan()?, &options.code)
+}
+
+/// Comes to the inviting node's door; a studio is sent back with a short code to compare.
+pub fn knock(joining: &Joining, reporter: &Reporter) -> Result<Option<Compare>, Failure> {
+    block_on(joining.knock(reporter))
+}
+
+/// Ends the joining, because the short code is not the same.
+pub fn decline(joining: Joining, reporter: &Reporter) -> Result<(), Failure> {
     block_on(async {
-        Ok(Outcome::done(entrance::join(&options.home, &plan, &options.code, reporter).await?))
+        joining.decline(reporter).await;
+        Ok(())
     })
+}
+
+/// Makes this machine a node of a library. Answers with a `MemberDoc`.
+pub fn join(joining: Joining, reporter: &Reporter) -> Result<Outcome, Failure> {
+    block_on(async { Ok(Outcome::done(joining.finish(reporter).await?)) })
 }
 
 /// Runs the node until a signal stops it. Answers with an empty object.

@@ -13,6 +13,8 @@ pub mod client;
 
 pub mod local;
 
+mod confirm;
+
 mod founding;
 
 mod phrase;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use safelight_core::manifest::{Change, Manifest};
 use safelight_proto::id::{LibraryId, NodeId};
-use safelight_proto::invite::Invite;
-use safelight_proto::message::{JoinReply, JoinRequest, Proof};
+use safelight_proto::invite::{Invite, ShortCode};
+use safelight_proto::message::{Comparison, JoinReply, JoinRequest, Proof};
 use safelight_proto::record::Record;
-use safelight_proto::vocabulary::Role;
+use safelight_proto::vocabulary::{Role, Site};
 
 use super::make::{Keys, NodePlan, check, make};
 use super::{node_id, random};
@@ -23,49 +23,119 @@ use crate::net::{Address, Channel, Net, NetConfig, NetHandle};
 const PAUSE: Duration = Duration::from_millis(500);
 /// An answer to a join request is waited for so long.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Between two looks at whether people on the inviting side have compared the short code.
+const LOOK: Duration = Duration::from_secs(1);
+/// They get so long at least: it takes a telephone call.
+const PEOPLE: Duration = Duration::from_secs(600);
 /// The key of a joining that is under way, beside the database that is to come: an invite is good for one node, so a
 /// second attempt must come as the same one.
 const KEY: &str = "node.redb.joining";
 
-/// Joins the library that `code` opens.
-pub async fn join(
-    home: &Path,
-    plan: &NodePlan,
-    code: &str,
-    reporter: &Reporter,
-) -> Result<MemberDoc, Failure> {
-    let invite: Invite = code.parse().map_err(|error: safelight_proto::invite::InviteError| {
-        Failure::new(error.to_string())
-            .next("ask for the whole code again; it was made by `safelight invite`")
-    })?;
-    if invite.expires <= wall_millis() {
-        return Err(refused("this invite has expired; ask for a new one"));
+/// A machine on its way into the library that an invite opens.
+pub struct Joining {
+    home: PathBuf,
+    plan: NodePlan,
+    invite: Invite,
+    secret: [u8; 32],
+    /// The home was not there before.
+    fresh: bool,
+}
+
+/// What people compare before a studio is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compare {
+    /// What both screens show.
+    pub code: ShortCode,
+    /// Whether someone on the inviting side is asked, too.
+    pub attended: bool,
+    /// Where the inviting node stands.
+    pub site: Site,
+}
+
+impl Joining {
+    /// Ready to join with `code`: nothing but the key of this attempt is written.
+    pub fn begin(home: PathBuf, plan: NodePlan, code: &str) -> Result<Self, Failure> {
+        let invite: Invite = code.parse().map_err(|error: safelight_proto::invite::InviteError| {
+            Failure::new(error.to_string())
+                .next("ask for the whole code again; it was made by `safelight invite`")
+        })?;
+        if invite.expires <= wall_millis() {
+            return Err(refused("this invite has expired; ask for a new one"));
+        }
+        check(&home, &plan)?;
+        let fresh = !home.exists();
+        let secret = joining_key(&home, &invite)?;
+        Ok(Self { home, plan, invite, secret, fresh })
     }
-    check(home, plan)?;
-    let secret = joining_key(home, &invite)?;
-    let request = JoinRequest {
-        library: invite.library,
-        proof: Proof::Invite(invite.secret),
-        site: plan.site.clone(),
-        name: plan.name.clone(),
-    };
-    let (records, reading_key) =
-        ask_in(secret, &invite.addresses, Some(invite.inviter), &request, reporter).await?;
-    let manifest = checked(invite.library, &records)?;
-    let role = manifest.members().get(&node_id(&secret)).map(|member| member.role);
-    if role != Some(invite.role) || manifest.members().get(&invite.inviter).is_none() {
-        return Err(Failure::new(
-            "the other node let this one in, but not as the invite says; nothing was made",
-        ));
+
+    /// Comes to the inviting node's door. A studio is sent back with a short code to compare; a vault need not knock.
+    pub async fn knock(&self, reporter: &Reporter) -> Result<Option<Compare>, Failure> {
+        if self.invite.role != Role::Studio {
+            return Ok(None);
+        }
+        match self.call(Comparison::Open, reporter).await? {
+            JoinReply::Confirm { attended, site } => {
+                Ok(Some(Compare { code: self.short_code(), attended, site }))
+            }
+            JoinReply::Refused(reason) => Err(refused(&reason)),
+            JoinReply::Welcome { .. } => Err(Failure::new(
+                "the other node let this one in before the short code was compared; nothing was made",
+            )),
+        }
     }
-    if invite.role == Role::Studio && reading_key.is_none() {
-        return Err(Failure::new("the other node did not hand over the reading key; nothing was made"));
+
+    /// Wants nothing more to do with the invite, because the other screen shows another short code: nothing is left
+    /// here, and the inviting side hears of it if it can be reached.
+    pub async fn decline(self, reporter: &Reporter) {
+        if let Err(failure) = self.call(Comparison::Different, reporter).await {
+            reporter.notice(format!("the inviting side was not told: {failure}"));
+        }
+        // What cannot be removed is the key of a node that does not exist.
+        let _ = std::fs::remove_file(self.home.join(KEY));
+        if self.fresh {
+            let _ = std::fs::remove_dir(&self.home);
+        }
     }
-    let keys = Keys { secret, library: invite.library, reading_key };
-    make(home, plan, keys, &records, invite.addresses.clone()).await?;
-    // The home is complete; what is left of the attempt has no use, and does no harm either.
-    let _ = std::fs::remove_file(home.join(KEY));
-    Ok(MemberDoc { library: invite.library.to_string(), node: node_id(&secret).to_string() })
+
+    /// Goes in and makes the home; for a studio, after its people found the short code to be the same. Waits for those
+    /// on the inviting side.
+    pub async fn finish(self, reporter: &Reporter) -> Result<MemberDoc, Failure> {
+        let Self { home, plan, invite, secret, .. } = &self;
+        let (records, reading_key) = welcomed(invite.library, self.call(Comparison::Equal, reporter).await?)?;
+        let manifest = checked(invite.library, &records)?;
+        let role = manifest.members().get(&node_id(secret)).map(|member| member.role);
+        if role != Some(invite.role) || manifest.members().get(&invite.inviter).is_none() {
+            return Err(Failure::new(
+                "the other node let this one in, but not as the invite says; nothing was made",
+            ));
+        }
+        if invite.role == Role::Studio && reading_key.is_none() {
+            return Err(Failure::new("the other node did not hand over the reading key; nothing was made"));
+        }
+        let keys = Keys { secret: *secret, library: invite.library, reading_key };
+        make(home, plan, keys, &records, invite.addresses.clone()).await?;
+        // The home is complete; what is left of the attempt has no use, and does no harm either.
+        let _ = std::fs::remove_file(home.join(KEY));
+        Ok(MemberDoc { library: invite.library.to_string(), node: node_id(secret).to_string() })
+    }
+
+    /// What both screens show. The channel proves the ids that it hangs on: this node's is its own key's, and whoever
+    /// answers as another than the inviter is not talked to.
+    fn short_code(&self) -> ShortCode {
+        let Invite { library, secret, inviter, .. } = &self.invite;
+        ShortCode::of(library, secret, inviter, &node_id(&self.secret))
+    }
+
+    async fn call(&self, comparison: Comparison, reporter: &Reporter) -> Result<JoinReply, Failure> {
+        let request = JoinRequest {
+            library: self.invite.library,
+            proof: Proof::Invite(self.invite.secret),
+            site: self.plan.site.clone(),
+            name: self.plan.name.clone(),
+            comparison,
+        };
+        call(self.secret, &self.invite.addresses, Some(self.invite.inviter), &request, reporter).await
+    }
 }
 
 /// The key to join with: that of an attempt with the same invite that broke off, or a new one, durably noted.
@@ -96,6 +166,35 @@ pub(super) async fn ask_in(
     request: &JoinRequest,
     reporter: &Reporter,
 ) -> Result<(Vec<Record>, Option<[u8; 32]>), Failure> {
+    welcomed(request.library, call(secret, addresses, expected, request, reporter).await?)
+}
+
+/// What a welcome brings.
+fn welcomed(library: LibraryId, reply: JoinReply) -> Result<(Vec<Record>, Option<[u8; 32]>), Failure> {
+    match reply {
+        JoinReply::Refused(reason) => Err(refused(&reason)),
+        JoinReply::Confirm { .. } => {
+            Err(Failure::new("the other node asks for a short code where there is none; nothing was made"))
+        }
+        JoinReply::Welcome { records, reading_key } => {
+            let parse = |bytes: &Vec<u8>| Record::parse(library, bytes);
+            let records = records.iter().map(parse).collect::<Result<Vec<_>, _>>();
+            let records = records.map_err(|error| {
+                Failure::new(format!("the other node proves nothing: {error}; nothing was made"))
+            })?;
+            Ok((records, reading_key))
+        }
+    }
+}
+
+/// What a member answers to a join request, over a network of its own.
+async fn call(
+    secret: [u8; 32],
+    addresses: &[String],
+    expected: Option<NodeId>,
+    request: &JoinRequest,
+    reporter: &Reporter,
+) -> Result<JoinReply, Failure> {
     let addresses: Vec<Address> = addresses.iter().filter_map(|text| text.parse().ok()).collect();
     if addresses.is_empty() {
         return Err(Failure::new("there is no address to reach the other node at"));
@@ -111,19 +210,10 @@ pub(super) async fn ask_in(
     let (net, _events) = Net::start(config).await.map_err(|error| Failure::new(error.to_string()))?;
     let answer = converse(&net, &addresses, expected, request, reporter).await;
     net.shutdown().await;
-    match answer? {
-        JoinReply::Refused(reason) => Err(refused(&reason)),
-        JoinReply::Welcome { records, reading_key } => {
-            let parse = |bytes: &Vec<u8>| Record::parse(request.library, bytes);
-            let records = records.iter().map(parse).collect::<Result<Vec<_>, _>>();
-            let records = records.map_err(|error| {
-                Failure::new(format!("the other node proves nothing: {error}; nothing was made"))
-            })?;
-            Ok((records, reading_key))
-        }
-    }
+    answer
 }
 
+/// Asks, and asks again while the people on the inviting side have not answered yet.
 async fn converse(
     net: &NetHandle,
     addresses: &[Address],
@@ -131,11 +221,61 @@ async fn converse(
     request: &JoinRequest,
     reporter: &Reporter,
 ) -> Result<JoinReply, Failure> {
-    let deadline = Instant::now() + reporter.patience();
+    let mut deadline = Instant::now() + reporter.patience();
+    let mut waits_for = None;
     reporter.progress(Progress { phase: "reaching the other node".into(), ..Progress::default() });
-    let peer = loop {
+    loop {
+        let peer = reach(net, addresses, deadline, reporter).await?;
+        if expected.is_some_and(|expected| expected != peer) {
+            return Err(Failure::new("another node answers at that address; nothing was made"));
+        }
+        let answer = net.request(peer, Channel::Join, Bytes::from(request.encode()), ANSWER).await;
+        match answer {
+            Ok(answer) => match JoinReply::decode(&answer) {
+                Ok(JoinReply::Confirm { site, .. }) if request.comparison == Comparison::Equal => {
+                    if waits_for.is_none() {
+                        deadline = Instant::now() + PEOPLE.max(reporter.patience());
+                        let phase = format!("waiting for the people at {site} to compare the short code");
+                        reporter.progress(Progress { phase, ..Progress::default() });
+                    }
+                    waits_for = Some(site);
+                }
+                Ok(reply) => return Ok(reply),
+                Err(error) => {
+                    return Err(Failure::new(format!("the other node answers nonsense: {error}")));
+                }
+            },
+            // A stranger's connection is not kept for ever; while people think, it is made anew.
+            Err(error) if waits_for.is_some() => tracing::debug!(%error, "asking again"),
+            Err(error) => {
+                return Err(Failure::new(format!("the other node did not answer: {error}"))
+                    .next("give the same command again"));
+            }
+        }
+        if let Some(site) = &waits_for
+            && (Instant::now() >= deadline || reporter.is_cancelled())
+        {
+            return Err(Failure::new(format!(
+                "nobody at {site} has said yet that the short code is the same"
+            ))
+            .next(
+                "give the same command again when somebody is there; the code stays good until it expires",
+            ));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The node at these addresses, connected.
+async fn reach(
+    net: &NetHandle,
+    addresses: &[Address],
+    deadline: Instant,
+    reporter: &Reporter,
+) -> Result<NodeId, Failure> {
+    loop {
         match net.dial(addresses.to_vec()).await {
-            Ok(peer) => break peer,
+            Ok(peer) => return Ok(peer),
             Err(_) if Instant::now() < deadline && !reporter.is_cancelled() => {
                 tokio::time::sleep(PAUSE).await
             }
@@ -144,16 +284,7 @@ async fn converse(
                     .next("check that it runs and that this machine can reach its address, then try again"));
             }
         }
-    };
-    if expected.is_some_and(|expected| expected != peer) {
-        return Err(Failure::new("another node answers at that address; nothing was made"));
     }
-    let answer = net.request(peer, Channel::Join, Bytes::from(request.encode()), ANSWER).await;
-    let answer = answer.map_err(|error| {
-        Failure::new(format!("the other node did not answer: {error}")).next("give the same command again")
-    })?;
-    JoinReply::decode(&answer)
-        .map_err(|error| Failure::new(format!("the other node answers nonsense: {error}")))
 }
 
 /// The membership that records prove.

@@ -9,7 +9,7 @@ mod make;
 mod recover;
 
 pub use found::found;
-pub use join::join;
+pub use join::{Compare, Joining};
 pub use make::NodePlan;
 pub use recover::{Recovery, recover};
 

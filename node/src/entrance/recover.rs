@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use safelight_core::seal::RecoveryPhrase;
 use safelight_proto::id::NodeId;
-use safelight_proto::message::{JoinRequest, Proof};
+use safelight_proto::message::{Comparison, JoinRequest, Proof};
 
 use super::found::studio_records;
 use super::join::{ask_in, checked};
@@ -90,6 +90,7 @@ async fn knock(
         proof: Proof::Admit(admission),
         site: plan.site.clone(),
         name: plan.name.clone(),
+        comparison: Comparison::Open,
     };
     let mut last = Failure::usage("say where a surviving node can be reached: --peer MULTIADDR");
     for peer in peers {

@@ -53,15 +53,12 @@ impl InviteRow {
         let damaged = || StoreError::Damaged("invite");
         let (role, rest) = row.split_first().ok_or_else(damaged)?;
         let (expires, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
-        Ok(InviteState {
-            role: match role {
-                1 => Role::Studio,
-                2 => Role::Vault,
-                _ => return Err(damaged()),
-            },
-            expires: u64::from_be_bytes(*expires),
-            used_by: if rest.is_empty() { None } else { Some(NodeId::from_slice(rest)?) },
-            authority: None,
-        })
+        let role = match role {
+            1 => Role::Studio,
+            2 => Role::Vault,
+            _ => return Err(damaged()),
+        };
+        let used_by = if rest.is_empty() { None } else { Some(NodeId::from_slice(rest)?) };
+        Ok(InviteState { used_by, ..InviteState::new(role, u64::from_be_bytes(*expires)) })
     }
 }

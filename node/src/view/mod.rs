@@ -16,7 +16,7 @@ pub mod library;
 mod shoots;
 mod volumes;
 
-pub use shoots::{ShootView, find_shoot, is_laid_out_badly, shoots, verdict};
+pub use shoots::{ShootView, find_shoot, shoots, verdict};
 pub use volumes::find_volume;
 
 /// What the sealed texts are that hold shoots' names.

@@ -8,6 +8,8 @@ pub mod photos;
 
 pub mod process;
 
+pub mod terminal;
+
 mod turn;
 
 pub use cluster::Cluster;

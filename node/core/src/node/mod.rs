@@ -19,6 +19,7 @@ mod exchange;
 mod health;
 mod liveness;
 mod picture;
+mod repair;
 mod rota;
 mod transfer;
 
@@ -54,6 +55,7 @@ pub struct Node {
     exchange: Exchange,
     transfers: Transfers,
     care: care::Care,
+    repairs: repair::Repairs,
     invites: BTreeMap<Hash, InviteState>,
     /// The ledger: what lies on this node's open volumes.
     ledger: BTreeMap<VolumeId, BTreeMap<Hash, Shard>>,
@@ -93,6 +95,7 @@ impl Node {
             exchange: Exchange::default(),
             transfers: Transfers::default(),
             care: care::Care::new(catalogs),
+            repairs: repair::Repairs::default(),
             invites,
             ledger: BTreeMap::new(),
             dirty,
@@ -151,11 +154,14 @@ impl Node {
             Event::Say(bodies) => self.say(bodies, now, &mut step),
             Event::SayAs(key, bodies) => self.say_as(&key, bodies, now, &mut step),
             Event::Invite(hash, state) => self.invite(hash, state, &mut step),
+            Event::Confirmed { invite, newcomer } => self.confirm_newcomer(invite, newcomer),
+            Event::EndInvite(invite, ending) => self.end_invite(invite, ending),
             Event::Stored { bodies, shards, catalog } => {
                 self.care.catalogs.insert(catalog);
                 self.keep(shards, bodies, now, &mut step);
             }
             Event::Pulled { want, outcome } => self.pulled(want, outcome, now, &mut step),
+            Event::Remade { roll, outcome } => self.remade(roll, outcome, now, &mut step),
             Event::Audited { roll, volume, claim, hash, outcome } => {
                 self.audited((roll, volume), claim, hash, outcome, now, &mut step);
             }
@@ -172,6 +178,7 @@ impl Node {
 
     fn tick(&mut self, now: Now, step: &mut Step) {
         self.care_tick(now, step);
+        self.repair(now, step);
     }
 
     fn configure(&mut self, settings: Settings) {
@@ -246,8 +253,8 @@ impl Node {
             | Key::Audit(roll, ..) => {
                 self.dirty.insert(roll);
             }
-            // Who hosts a volume, and whether it is believed, bears on every roll there.
-            Key::Volume(..) | Key::Admit(..) | Key::Lost(_) => {
+            // Who hosts a volume, whether it is believed, and what is asked for, bears on every roll.
+            Key::Volume(..) | Key::Admit(..) | Key::Lost(_) | Key::Rule(_) => {
                 self.look_at_all();
             }
             _ => {}
@@ -276,6 +283,13 @@ impl Node {
             |node| self.manifest.node(node).map(|info| info.addresses.clone()).unwrap_or_default();
         step.effects.retain(|effect| !matches!(effect, Effect::Gate(_)));
         step.effects.push(Effect::Gate(members.map(|(node, _)| (*node, addresses(node))).collect()));
+    }
+
+    /// Random bytes for an id.
+    fn draw(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
     }
 
     /// A number below `bound`, for spreading things out; not for secrets.

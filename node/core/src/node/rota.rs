@@ -130,7 +130,7 @@ impl Node {
                 self.care.rota.put((roll, volume), claim, now.steady + RETRY, silences);
                 continue;
             };
-            let shards = self.shards_on(&roll, &volume);
+            let shards = self.shards_on(&roll, &volume).unwrap_or_default();
             if shards.is_empty() {
                 self.care.rota.remove((roll, volume));
                 continue;

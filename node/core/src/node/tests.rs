@@ -4,16 +4,18 @@
 use std::collections::VecDeque;
 
 use safelight_proto::id::{CodingId, RecordId, ShootId};
-use safelight_proto::message::{JoinReply, JoinRequest, Proof, Request, Response};
+use safelight_proto::invite::ShortCode;
+use safelight_proto::message::{Comparison, JoinReply, JoinRequest, Proof, Request, Response};
 use safelight_proto::record::{
     self, Admit, Coding, Delegate, Founding, Layout, NodeInfo, Roll, RuleInfo, VolumeInfo,
 };
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::*;
-use crate::event::{Committed, Question};
+use crate::event::{Committed, Ending, Made, Question, Remake};
 
 mod audits;
+mod repair;
 
 const AUTHORITY: u8 = 200;
 const SECRET: [u8; 16] = [42; 16];
@@ -48,6 +50,8 @@ struct Host {
     /// Gives no proof, true or false.
     mute: bool,
     replies: Vec<JoinReply>,
+    /// What its owner was told.
+    told: Vec<String>,
 }
 
 #[derive(Default)]
@@ -67,8 +71,15 @@ impl World {
         let identity = Identity { key: key(n), library: library(), reading_key: None };
         let kept = records.iter().map(|record| (record.id, record.bytes.clone())).collect();
         let (node, step) = Node::new(identity, records, BTreeMap::new(), BTreeSet::new(), [n; 32]);
-        let host =
-            Host { node, records: kept, disk: BTreeSet::new(), liar: false, mute: false, replies: vec![] };
+        let host = Host {
+            node,
+            records: kept,
+            disk: BTreeSet::new(),
+            liar: false,
+            mute: false,
+            replies: vec![],
+            told: vec![],
+        };
         self.hosts.insert(id(n), host);
         let _ = step.release(Committed::after_fsync());
     }
@@ -138,7 +149,8 @@ impl World {
                 }
             }
             Effect::Pull { want, hash, from, .. } => {
-                let found = self.hosts[&from].disk.iter().any(|(_, held)| *held == hash);
+                let Some(source) = self.hosts.get(&from) else { return };
+                let found = source.disk.iter().any(|(_, held)| *held == hash);
                 let outcome = if found { Ok(()) } else { Err(crate::event::PullError::Source) };
                 if found && let Some(host) = self.hosts.get_mut(&at) {
                     host.disk.insert((want.volume, hash));
@@ -147,7 +159,7 @@ impl World {
             }
             Effect::Audit { of, roll, volume, claim, hash, .. } => {
                 self.asked.push((at, roll, volume, self.steady));
-                let holder = &self.hosts[&of];
+                let Some(holder) = self.hosts.get(&of) else { return };
                 let outcome = match holder.mute {
                     true => Err("no answer".into()),
                     false => Ok(!holder.liar && holder.disk.contains(&(volume, hash))),
@@ -158,6 +170,7 @@ impl World {
                     None => self.queue.push_back(answer),
                 }
             }
+            Effect::Remake(remake) => self.remake(at, &remake),
             Effect::FetchCatalog { hash, from } => {
                 let kept = self.hosts[&from].node.care.catalogs.contains(&hash);
                 self.queue.push_back((at, Event::Catalog { hash, kept }));
@@ -172,8 +185,57 @@ impl World {
                     host.replies.push(reply);
                 }
             }
+            Effect::Tell(text) => {
+                if let Some(host) = self.hosts.get_mut(&at) {
+                    host.told.push(text);
+                }
+            }
             Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) => {}
         }
+    }
+
+    /// Makes shards where k others are within reach; each on its volume where that is here, else on the first.
+    fn remake(&mut self, at: NodeId, remake: &Remake) {
+        let node = &self.hosts[&at].node;
+        let near = |id: &NodeId| *id == at || node.connected().contains(id);
+        let reach = |hash: &Hash| {
+            self.hosts.iter().any(|(id, host)| near(id) && host.disk.iter().any(|(_, held)| held == hash))
+        };
+        let codings: Vec<Coding> = node.manifest().codings(&remake.roll).into_values().cloned().collect();
+        let enough = |c: &Coding| c.shards.iter().filter(|hash| reach(hash)).count() >= usize::from(c.k);
+        let readable = codings.iter().any(enough);
+        let own: Vec<VolumeId> = node.ledger().keys().copied().collect();
+        let hash = |index: u8| -> Hash {
+            let known = remake.known.get(usize::from(index)).copied();
+            known.unwrap_or_else(|| Hash::of(&[&remake.coding.0[..], &[index]].concat()))
+        };
+        let outcome = if readable {
+            let made: Vec<(VolumeId, Shard)> = remake
+                .make
+                .iter()
+                .map(|(index, wanted)| {
+                    let on = if own.contains(wanted) { *wanted } else { own[0] };
+                    let (roll, coding) = (remake.roll, remake.coding);
+                    let (hash, bytes) = (hash(*index), 600_000);
+                    (on, Shard { hash, bytes, roll, coding, index: *index, staged: false })
+                })
+                .collect();
+            let all = remake.known.len().max(remake.layout.len());
+            let grown = all > remake.known.len();
+            let shards = (0u8..).take(all).map(hash).collect();
+            let (roll, coding, k, unit) = (remake.roll, remake.coding, remake.k, 4096);
+            let bodies = vec![
+                Body::Coding(Coding { roll, coding, k, unit, shard_bytes: 600_000, shards }),
+                Body::Layout(Layout { roll, coding, volumes: remake.layout.clone() }),
+            ];
+            Ok(Made { bodies: if grown { bodies } else { vec![] }, shards: made })
+        } else {
+            Err("too few shards are within reach".to_owned())
+        };
+        if let (Ok(made), Some(host)) = (&outcome, self.hosts.get_mut(&at)) {
+            host.disk.extend(made.shards.iter().map(|(volume, shard)| (*volume, shard.hash)));
+        }
+        self.queue.push_back((at, Event::Remade { roll: remake.roll, outcome }));
     }
 
     /// Asks and carries the answer back, as the shell would.
@@ -234,16 +296,20 @@ fn volume_info(n: u8, media: Media) -> Body {
 }
 
 fn invite() -> Event {
-    let state = InviteState { role: Role::Vault, expires: 2_000_000, used_by: None, authority: None };
-    Event::Invite(Hash::of(&SECRET), state)
+    Event::Invite(Hash::of(&SECRET), InviteState::new(Role::Vault, 2_000_000))
 }
 
 fn join(n: u8, secret: [u8; 16]) -> Event {
+    join_as(n, secret, "nas", Comparison::Open)
+}
+
+fn join_as(n: u8, secret: [u8; 16], name: &str, comparison: Comparison) -> Event {
     let request = JoinRequest {
         library: library(),
         proof: Proof::Invite(secret),
-        site: site("friend"),
-        name: "nas".into(),
+        site: site(if n == 3 { "cloud" } else { "friend" }),
+        name: name.into(),
+        comparison,
     };
     Event::Join { from: id(n), request, token: Token(1) }
 }
@@ -258,8 +324,7 @@ fn three_sites() -> World {
     }
     for (n, v, media) in [(2u8, 3u8, Media::Nas), (3, 4, Media::Cloud)] {
         let secret = [n; 16];
-        let state = InviteState { role: Role::Vault, expires: 2_000_000, used_by: None, authority: None };
-        world.tell(1, Event::Invite(Hash::of(&secret), state));
+        world.tell(1, Event::Invite(Hash::of(&secret), InviteState::new(Role::Vault, 2_000_000)));
         world.tell(1, join(n, secret));
         let Some(JoinReply::Welcome { records, .. }) = world.hosts[&id(1)].replies.last().cloned() else {
             panic!("node {n} was not let in")
@@ -275,24 +340,36 @@ fn three_sites() -> World {
     world
 }
 
-/// What an ingest of node `n` tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
-fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
+fn ingested_body(roll: RollId, seed: u8) -> Body {
+    Body::Roll(Roll {
+        roll,
+        shoot: ShootId([seed; 16]),
+        shoot_name: vec![],
+        references: BTreeSet::new(),
+        data_bytes: 1 << 20,
+        catalog_bytes: 4096,
+        sealed_hash: Hash([seed; 32]),
+        wrapped_key: [0; 80],
+        catalog_hash: Hash::of(&[seed]),
+        files: 10,
+        bytes: 1 << 20,
+    })
+}
+
+/// The record that an effect spreads, if it does.
+fn published(effect: Effect) -> Option<Vec<u8>> {
+    match effect {
+        Effect::Publish(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// What an ingest tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
+fn stored(seed: u8, staged: u8) -> Event {
     let (roll, coding) = (RollId([seed; 32]), CodingId([seed; 16]));
     let hashes: Vec<Hash> = (0..4u8).map(|index| Hash::of(&[seed, index])).collect();
     let bodies = vec![
-        Body::Roll(Roll {
-            roll,
-            shoot: ShootId([seed; 16]),
-            shoot_name: vec![],
-            references: BTreeSet::new(),
-            data_bytes: 1 << 20,
-            catalog_bytes: 4096,
-            sealed_hash: Hash([seed; 32]),
-            wrapped_key: [0; 80],
-            catalog_hash: Hash::of(&[seed]),
-            files: 10,
-            bytes: 1 << 20,
-        }),
+        ingested_body(roll, seed),
         Body::Coding(Coding { roll, coding, k: 2, unit: 4096, shard_bytes: 600_000, shards: hashes.clone() }),
         Body::Layout(Layout { roll, coding, volumes: (1..=4).map(volume).collect() }),
     ];
@@ -302,11 +379,17 @@ fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
             (volume(staged), Shard { hash: *hash, bytes: 600_000, roll, coding, index, staged: false })
         })
         .collect();
-    if let Some(host) = world.hosts.get_mut(&id(n)) {
-        host.disk.extend(hashes.iter().map(|hash| (volume(staged), *hash)));
+    Event::Stored { bodies, shards, catalog: Hash::of(&[seed]) }
+}
+
+/// An ingest at node `n`, as [`stored`] tells of it.
+fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
+    let event = stored(seed, staged);
+    if let (Some(host), Event::Stored { shards, .. }) = (world.hosts.get_mut(&id(n)), &event) {
+        host.disk.extend(shards.iter().map(|(on, shard)| (*on, shard.hash)));
     }
-    world.tell(n, Event::Stored { bodies, shards, catalog: Hash::of(&[seed]) });
-    roll
+    world.tell(n, event);
+    RollId([seed; 32])
 }
 
 fn same_records(world: &World) -> bool {
@@ -333,6 +416,121 @@ fn an_invite_lets_one_node_in() {
     assert!(world.node(1).manifest().members().get(&id(3)).is_none());
 }
 
+/// Studio 1 with an invite for another studio; its owner waits if `attended`.
+fn studio_invited(attended: bool) -> World {
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.hosts.get_mut(&id(1)).expect("there").node.identity.reading_key = Some([5; 32]);
+    let authority = Some(Box::new(key(AUTHORITY)));
+    let state = InviteState { authority, attended, ..InviteState::new(Role::Studio, 2_000_000) };
+    world.tell(1, Event::Invite(Hash::of(&SECRET), state));
+    world
+}
+
+/// What node 1 answers to node `n`, which comes with the studio's secret.
+fn answer(world: &mut World, n: u8, comparison: Comparison) -> JoinReply {
+    world.tell(1, join_as(n, SECRET, "mac", comparison));
+    world.hosts[&id(1)].replies.last().cloned().expect("an answer")
+}
+
+fn role(world: &World, n: u8) -> Option<Role> {
+    world.node(1).manifest().members().get(&id(n)).map(|member| member.role)
+}
+
+fn confirmed(newcomer: u8) -> Event {
+    Event::Confirmed { invite: Hash::of(&SECRET), newcomer: id(newcomer) }
+}
+
+#[test]
+fn a_studio_comes_in_when_both_sides_saw_the_same_code() {
+    let mut world = studio_invited(true);
+    let wait = JoinReply::Confirm { attended: true, site: site("studio") };
+    assert_eq!(answer(&mut world, 2, Comparison::Equal), wait, "one side is not enough");
+    let invite = world.node(1).invited(&Hash::of(&SECRET)).expect("known").clone();
+    let newcomer = invite.newcomer.expect("it waits");
+    assert_eq!((newcomer.node, newcomer.name.as_str(), newcomer.site), (id(2), "mac", site("friend")));
+    assert_eq!(newcomer.code, ShortCode::of(&library(), &SECRET, &id(1), &id(2)));
+    assert!(world.hosts[&id(1)].told[0].contains(&newcomer.code.to_string()), "its owner is told");
+    world.tell(1, confirmed(3));
+    assert_eq!(answer(&mut world, 2, Comparison::Equal), wait, "it was another that was confirmed");
+    world.tell(1, confirmed(2));
+    assert_eq!(answer(&mut world, 2, Comparison::Open), wait, "its own people still look");
+    assert_eq!(role(&world, 2), None);
+    let JoinReply::Welcome { reading_key, .. } = answer(&mut world, 2, Comparison::Equal) else {
+        panic!("both sides agree")
+    };
+    assert_eq!((reading_key, role(&world, 2)), (Some([5; 32]), Some(Role::Studio)));
+
+    // The same node may come again after a crash, and is asked again; nobody else, and nobody takes it back.
+    assert!(matches!(answer(&mut world, 2, Comparison::Open), JoinReply::Confirm { attended: false, .. }));
+    world.tell(1, Event::EndInvite(Hash::of(&SECRET), Ending::Withdrawn));
+    assert!(matches!(answer(&mut world, 2, Comparison::Equal), JoinReply::Welcome { .. }));
+    assert!(matches!(answer(&mut world, 3, Comparison::Equal), JoinReply::Refused(_)));
+}
+
+#[test]
+fn a_studio_that_is_not_confirmed_ends_its_invite() {
+    for (ending, words) in [(Ending::Refused, "refused there"), (Ending::Withdrawn, "nobody waits")] {
+        let mut world = studio_invited(true);
+        answer(&mut world, 2, Comparison::Equal);
+        world.tell(1, Event::EndInvite(Hash::of(&SECRET), ending));
+        world.tell(1, confirmed(2));
+        for n in [2, 3] {
+            let reply = answer(&mut world, n, Comparison::Equal);
+            assert!(matches!(&reply, JoinReply::Refused(why) if why.contains(words)), "{reply:?}");
+        }
+        assert_eq!(role(&world, 2), None);
+    }
+    // The newcomer's people may say no as well; then the owner's yes comes too late.
+    let mut world = studio_invited(true);
+    answer(&mut world, 2, Comparison::Open);
+    world.tell(1, confirmed(2));
+    for comparison in [Comparison::Different, Comparison::Equal] {
+        let reply = answer(&mut world, 2, comparison);
+        assert!(matches!(&reply, JoinReply::Refused(why) if why.contains("not confirmed")), "{reply:?}");
+    }
+    let invite = world.node(1).invited(&Hash::of(&SECRET)).expect("known");
+    assert_eq!((invite.ended, role(&world, 2)), (Some(Ending::Declined), None));
+    assert!(invite.authority.is_none(), "the authority is forgotten with the invite");
+}
+
+#[test]
+fn a_second_bearer_of_a_studios_code_is_refused_and_the_owner_told() {
+    let mut world = studio_invited(true);
+    answer(&mut world, 2, Comparison::Open);
+    for n in [3, 4, 3] {
+        let reply = answer(&mut world, n, Comparison::Equal);
+        assert!(matches!(&reply, JoinReply::Refused(why) if why.contains("another node")), "{reply:?}");
+    }
+    let invite = world.node(1).invited(&Hash::of(&SECRET)).expect("known");
+    assert_eq!(invite.rival, Some(("mac".into(), site("cloud"))));
+    assert_eq!(world.hosts[&id(1)].told.len(), 2, "of the newcomer, and once of those that came after it");
+    // What people were asked about is what comes in.
+    world.tell(1, join_as(2, SECRET, "other name", Comparison::Equal));
+    let reply = world.hosts[&id(1)].replies.last().expect("an answer");
+    assert!(matches!(reply, JoinReply::Refused(why) if why.contains("mac at friend")), "{reply:?}");
+    world.tell(1, confirmed(2));
+    assert!(matches!(answer(&mut world, 2, Comparison::Equal), JoinReply::Welcome { .. }));
+}
+
+#[test]
+fn where_nobody_waits_the_newcomers_word_is_enough() {
+    let mut world = studio_invited(false);
+    let reply = answer(&mut world, 2, Comparison::Open);
+    assert_eq!(reply, JoinReply::Confirm { attended: false, site: site("studio") });
+    assert!(matches!(answer(&mut world, 3, Comparison::Equal), JoinReply::Refused(_)));
+    let reply = answer(&mut world, 2, Comparison::Equal);
+    assert!(matches!(reply, JoinReply::Welcome { reading_key: Some(_), .. }));
+    assert_eq!(role(&world, 2), Some(Role::Studio));
+
+    // The authority is in memory only: what a restart leaves of an invite lets nobody in.
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.tell(1, Event::Invite(Hash::of(&SECRET), InviteState::new(Role::Studio, 2_000_000)));
+    let reply = answer(&mut world, 2, Comparison::Equal);
+    assert!(matches!(reply, JoinReply::Refused(why) if why.contains("restarted")));
+}
+
 #[test]
 fn an_expired_or_foreign_invite_is_refused() {
     let mut world = World::default();
@@ -345,7 +543,8 @@ fn an_expired_or_foreign_invite_is_refused() {
         library: LibraryId([0; 32]),
         proof: Proof::Invite(SECRET),
         site: site("x"),
-        name: String::new(),
+        name: "nas".into(),
+        comparison: Comparison::Open,
     };
     world.tell(1, Event::Join { from: id(2), request, token: Token(1) });
     assert!(
@@ -367,6 +566,7 @@ fn the_authoritys_word_for_the_peer_itself_opens_a_vaults_gate() {
             proof: Proof::Admit(record),
             site: site("new studio"),
             name: "rescue".into(),
+            comparison: Comparison::Open,
         },
         token: Token(1),
     };
@@ -439,6 +639,34 @@ fn an_answer_about_an_older_claim_says_nothing_of_the_present_one() {
     world.settle();
     world.pass(5_000);
     assert!(world.node(1).manifest().believed(&roll, &volume(3)), "the present claim was proven");
+}
+
+#[test]
+fn a_claim_that_comes_before_its_coding_is_put_to_the_proof_all_the_same() {
+    let mut world = three_sites();
+    let (roll, coding, hash) = (RollId([64; 32]), CodingId([64; 16]), Hash::of(&[64]));
+    let mut stored = stored(64, 3);
+    let Event::Stored { bodies, shards, .. } = &mut stored else { panic!("an ingest") };
+    // One whole copy, where it is wanted: nothing moves, so the vault has no reason ever to make another claim.
+    bodies[1] =
+        Body::Coding(Coding { roll, coding, k: 1, unit: 4096, shard_bytes: 600_000, shards: vec![hash] });
+    bodies[2] = Body::Layout(Layout { roll, coding, volumes: vec![volume(3)] });
+    *shards = vec![(volume(3), Shard { hash, bytes: 600_000, roll, coding, index: 0, staged: false })];
+    let now = world.now();
+    let vault = world.hosts.get_mut(&id(2)).expect("there");
+    vault.disk.insert((volume(3), hash));
+    let effects = vault.node.handle(stored, now).release(Committed::after_fsync());
+    let mut said: Vec<_> = effects.into_iter().filter_map(published).collect();
+    // Gossip keeps no order: the coding comes last.
+    let is_coding =
+        |bytes: &Vec<u8>| matches!(Record::parse(library(), bytes).expect("valid").body, Body::Coding(_));
+    said.sort_by_key(is_coding);
+    assert!(said.len() == 4 && is_coding(&said[3]));
+    for bytes in said {
+        world.tell(1, Event::Gossip { bytes, token: Token(0) });
+    }
+    world.pass(5_000);
+    assert!(world.node(1).manifest().believed(&roll, &volume(3)));
 }
 
 #[test]

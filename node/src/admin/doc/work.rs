@@ -115,6 +115,21 @@ pub struct InviteDoc {
     pub expires: String,
 }
 
+/// A studio that came with an invite: `invite` on a terminal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewcomerDoc {
+    /// Node id.
+    pub node: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Where it says that it stands.
+    pub site: String,
+    /// What its screen shows: `482 913`.
+    pub short_code: String,
+    /// It was let in.
+    pub admitted: bool,
+}
+
 /// `init` and `join`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MemberDoc {

@@ -30,6 +30,8 @@ pub enum View {
     Volumes,
     /// `invite`
     Invite,
+    /// The studio that an `invite` let in
+    Newcomer,
     /// `restore`, `salvage`
     Restore,
     /// `recover`
@@ -72,6 +74,7 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Restore => work::restore(&read(document)?),
         View::Recover => work::recover(&read(document)?),
         View::Invite => work::invite(&read(document)?),
+        View::Newcomer => work::newcomer(&read(document)?),
         View::Founded => work::founded(&read(document)?),
         View::Joined => work::joined(&read(document)?),
         View::Demo => work::demo(&read(document)?),

@@ -8,7 +8,8 @@ use qrcode::render::unicode::Dense1x2;
 use super::library::nodes_table;
 use super::table::{Align, table};
 use crate::admin::doc::{
-    DemoDoc, FailedFileDoc, IngestDoc, InviteDoc, KitDoc, MemberDoc, RecoverDoc, RestoreDoc, StepDoc, Verdict,
+    DemoDoc, FailedFileDoc, IngestDoc, InviteDoc, KitDoc, MemberDoc, NewcomerDoc, RecoverDoc, RestoreDoc,
+    StepDoc, Verdict,
 };
 use crate::cli::units::{bytes, counted, number, plain};
 
@@ -126,6 +127,15 @@ pub fn invite(document: &InviteDoc) -> String {
         drawn.map(|qr| format!("{qr}\n\n")).unwrap_or_default(),
         plain(&document.expires),
     )
+}
+
+/// What became of a studio's invite.
+pub fn newcomer(document: &NewcomerDoc) -> String {
+    let (name, site) = (plain(&document.name), plain(&document.site));
+    match document.admitted {
+        true => format!("{name} at {site} is a studio of this library now.\n"),
+        false => format!("{name} at {site} is not let in yet.\n"),
+    }
 }
 
 /// The code as a QR picture in half blocks; nothing when it is too long for one.
