@@ -19,7 +19,7 @@ use crate::invites;
 use crate::settings;
 use crate::shell::Shell;
 use crate::view::{self, ShootView, find_shoot, library::Local};
-use crate::workers::{ingest, restore};
+use crate::workers::{ingest, restore, scrub};
 
 mod leaving;
 
@@ -71,6 +71,7 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::InviteAnswer { invite, newcomer, same } => {
             invites::answer(shell, &invite, &newcomer, same).await
         }
+        Command::Verify { volume } => scrub::verify(shell, volume, reporter).await,
         Command::Lost { what } => lost(shell, what).await,
         Command::VolumeAdd { volume } => leaving::add(shell, &volume, reporter).await,
         Command::VolumeRetire { volume } => leaving::retire_volume(shell, &volume).await,

@@ -36,6 +36,12 @@ const SPAN_MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Settings come with the parts they steer.
 const SETTINGS: &[Setting] = &[
     Setting {
+        key: "audit.period",
+        kind: Kind::Span,
+        default: "7d",
+        about: "how often vaults have to prove anew that they hold what they say",
+    },
+    Setting {
         key: "grace.node",
         kind: Kind::Span,
         default: "24h",
@@ -58,6 +64,12 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Rate,
         default: NONE,
         about: "bytes a second that shards may go out at, such as 2MB",
+    },
+    Setting {
+        key: "scrub.period",
+        kind: Kind::Span,
+        default: "30d",
+        about: "every shard on this node's volumes is read and verified once in so long",
     },
 ];
 
@@ -108,8 +120,11 @@ pub async fn apply(shell: &Shell) -> Result<(), Failure> {
     let care = Care {
         grace_node: span_of("grace.node", default.grace_node)?,
         grace_site: span_of("grace.site", default.grace_site)?,
+        scrub_period: span_of("scrub.period", default.scrub_period)?,
+        audit_period: span_of("audit.period", default.audit_period)?,
         ..default
     };
+    shell.scrubs.set_period(Duration::from_millis(care.scrub_period));
     Ok(shell.core.settle(Event::Configure(care)).await?)
 }
 
@@ -172,5 +187,7 @@ mod tests {
         let millis = |key| span(of(key)).expect("a span").as_millis() as u64;
         assert_eq!(millis("grace.node"), Care::default().grace_node);
         assert_eq!(millis("grace.site"), Care::default().grace_site);
+        assert_eq!(millis("scrub.period"), Care::default().scrub_period);
+        assert_eq!(millis("audit.period"), Care::default().audit_period);
     }
 }

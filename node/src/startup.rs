@@ -25,6 +25,7 @@ use crate::shell::Shell;
 use crate::store::{Store, StoreError};
 use crate::view::Names;
 use crate::volumes::Volumes;
+use crate::workers::scrub::{self, Scrubs};
 use crate::workers::{carry, errands, housekeeping, index};
 
 /// Why a node does not start.
@@ -91,6 +92,7 @@ impl Running {
             names: Names::default(),
             meter: Meter::default(),
             pace: Pace::default(),
+            scrubs: Scrubs::default(),
         });
         let tokens = Arc::new(Tokens::default());
         let volumes = kept.volumes.clone();
@@ -103,6 +105,7 @@ impl Running {
         tasks.spawn(listen_to(Arc::clone(&shell), tokens, events, name.clone()));
         tasks.spawn(housekeeping::tick(Arc::clone(&shell)));
         tasks.spawn(index::keep(Arc::clone(&shell)));
+        tasks.spawn(scrub::keep(Arc::clone(&shell)));
         // A node that is stopping has nothing to tell.
         let _ = housekeeping::round(&shell, trust_declared).await;
         let _ = housekeeping::tell_node(&shell, &name).await;

@@ -25,6 +25,8 @@ mod repair;
 
 mod leaving;
 
+mod scrub;
+
 mod salvage;
 
 mod cli;

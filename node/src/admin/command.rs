@@ -88,6 +88,12 @@ pub enum Command {
         #[serde(default)]
         without: Vec<String>,
     },
+    /// Reads and verifies every shard on this node's volumes, or on one of them.
+    Verify {
+        /// One volume only.
+        #[serde(default)]
+        volume: Option<VolumeName>,
+    },
     /// Declares a node or a site lost.
     Lost {
         /// Which.
@@ -189,6 +195,15 @@ pub enum Casualty {
     Node(String),
     /// A site with all its nodes.
     Site(String),
+}
+
+/// A volume as a person named it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeName {
+    /// What was typed: the first digits of its id, if it is no path.
+    pub text: String,
+    /// The same as a path on the node's machine, absolute.
+    pub path: RawPath,
 }
 
 /// A path whose very bytes survive JSON: text when it is UTF-8, `{"hex": ...}` when it is not.
@@ -327,6 +342,8 @@ mod tests {
     fn commands_there_and_back() {
         there_and_back(Command::Shoots);
         there_and_back(Command::Status { shoot: Some("Smith wedding".into()) });
+        let volume = VolumeName { text: "0a1b".into(), path: PathBuf::from("/here/0a1b").into() };
+        there_and_back(Command::Verify { volume: Some(volume) });
         there_and_back(Command::InviteWait { invite: "00".into(), newcomer: None });
         there_and_back(Command::InviteAnswer { invite: "00".into(), newcomer: "11".into(), same: true });
         there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });

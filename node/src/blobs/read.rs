@@ -14,6 +14,10 @@ use super::error::{Damage, StoreError};
 use super::groups::{GROUP, Groups};
 use super::tree::{Tree, outboard_len};
 use super::volume::{FsVolume, blocking};
+use crate::disk::durable::forget;
+
+/// Bytes between two steps of a verification.
+const STEP: u64 = 1 << 20;
 
 /// Most bytes of one reading.
 pub const MAX_READ: u64 = 64 << 20;
@@ -55,18 +59,22 @@ impl ShardReader {
         if bad.is_empty() { Ok(out) } else { Err(Damage { hash: self.hash, bad }.into()) }
     }
 
-    /// The groups that are not right, all of them read.
-    pub(super) fn damaged(&self) -> Groups {
-        let mut bad = Groups::none();
+    /// The groups that are not right, all of them read; nothing when `step` did not let it go on. What was read leaves
+    /// the page cache again: nobody is going to ask for it, and others' pages are worth more.
+    pub(super) fn damaged(&self, step: &mut impl FnMut(u64) -> bool) -> Option<Groups> {
+        let (mut bad, mut stepped) = (Groups::none(), 0);
         let walked = self.tree().walk(&Groups::all(self.len), &mut |group, content| {
             if content.is_none() {
                 bad.push(group.start / GROUP..group.end.div_ceil(GROUP));
             }
-            Ok::<(), std::convert::Infallible>(())
+            if group.end - stepped < STEP && group.end < self.len {
+                return Ok(());
+            }
+            forget(&self.data, stepped..group.end);
+            let bytes = group.end - std::mem::replace(&mut stepped, group.end);
+            if step(bytes) { Ok(()) } else { Err(()) }
         });
-        match walked {
-            Ok(()) => bad,
-        }
+        walked.is_ok().then_some(bad)
     }
 
     pub(super) fn hash(&self) -> Hash {

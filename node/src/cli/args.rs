@@ -69,6 +69,8 @@ pub enum Verb {
     Restore(RestoreArgs),
     /// Found the library anew on this machine, from the phrase and one surviving node
     Recover(RecoverArgs),
+    /// Read every shard on this node's volumes and check it; what is bad is moved aside and repaired
+    Verify(VerifyArgs),
     /// Declare a node or a site lost, so that repairs begin at once
     Lost(LostArgs),
     /// Add a volume to this node, or let one leave
@@ -233,6 +235,14 @@ pub struct RecoverArgs {
     /// Bring every file back into this folder, too
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub to: Option<PathBuf>,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// One volume only, by its folder or id
+    #[arg(long, value_name = "VOLUME")]
+    pub volume: Option<String>,
 }
 
 /// `lost`

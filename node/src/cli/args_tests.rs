@@ -33,6 +33,8 @@ fn every_line_of_the_contract() {
         "restore wedding --to /back --include *.CR3 --exclude *.xmp --without studio --without friend",
         "restore --all --to /back",
         "recover --phrase-file f --peer /ip4/127.0.0.1/tcp/1 --name n --site s --volume /v --to /back",
+        "verify",
+        "verify --volume /a --json",
         "lost tom",
         "lost --site friend",
         "salvage /a /b --phrase-file - --to /back",

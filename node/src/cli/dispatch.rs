@@ -14,7 +14,7 @@ use super::local::{self, JoinOptions, NewNode, RecoverOptions, RunOptions, Salva
 use super::progress::Display;
 use super::render::View;
 use super::{args, confirm, founding, kit, manual, phrase};
-use crate::admin::command::{Casualty, Command, RawPath, Selection};
+use crate::admin::command::{Casualty, Command, RawPath, Selection, VolumeName};
 use crate::admin::operator::{Failure, Outcome, Reporter};
 use crate::demo;
 use crate::home::Home;
@@ -35,6 +35,10 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
         Verb::Volumes => ask(View::Volumes, Command::Volumes),
         Verb::Invite(args) => confirm::invite(args, &global),
         Verb::Restore(args) => ask(View::Restore, restore(args)?),
+        Verb::Verify(args) => {
+            let volume = args.volume.map(volume_name).transpose()?;
+            ask(View::Verify, Command::Verify { volume })
+        }
         Verb::Lost(args) => {
             let site = args.site.map(|site| Casualty::Site(site.name().to_owned()));
             let what = args.node.map(Casualty::Node).or(site);
@@ -111,6 +115,10 @@ fn restore(args: RestoreArgs) -> Result<Command, Failure> {
         exclude: args.exclude,
         without: args.without.iter().map(|site| site.name().to_owned()).collect(),
     })
+}
+
+fn volume_name(text: String) -> Result<VolumeName, Failure> {
+    Ok(VolumeName { path: absolute(Path::new(&text))?, text })
 }
 
 fn rule_set(args: RuleSetArgs) -> Command {

@@ -13,6 +13,7 @@ use safelight_proto::vocabulary::Site;
 
 pub mod files;
 mod rows;
+pub mod scrubs;
 
 use rows::{InviteRow, ShardRow};
 
@@ -140,6 +141,7 @@ impl Store {
             write.open_table(LEDGER)?;
             write.open_table(INVITES)?;
             files::create(&write)?;
+            scrubs::create(&write)?;
         }
         write.commit()?;
         drop(db);

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use safelight_core::node::{Condition, Node};
-use safelight_core::place::{Collision, Topology};
+use safelight_core::place::{Collision, Topology, library_verdict};
 use safelight_core::seal::ReadingKey;
 use safelight_proto::id::{NodeId, VolumeId};
 
-use super::{Names, ShootView, shoots};
+use super::{Names, ShootView, name_of, shoots};
 use crate::admin::doc;
 use crate::driver::wall_millis;
 use crate::volumes::State;
@@ -53,6 +53,13 @@ pub fn status(
     })
 }
 
+/// The library's verdict alone.
+pub fn verdict(node: &Node, names: &Names, key: Option<&ReadingKey>) -> doc::Verdict {
+    let topology = node.topology();
+    let verdicts = shoots(node, names, key).into_iter().map(|shoot| shoot.judge(node, &topology).verdict);
+    super::verdict(library_verdict(verdicts))
+}
+
 fn transfers(pending: &BTreeMap<NodeId, u64>, local: &Local, me: NodeId) -> Vec<doc::TransferDoc> {
     pending
         .iter()
@@ -86,10 +93,51 @@ fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
         })
         .collect();
     warnings.extend(clocks(node, wall_millis()));
+    warnings.extend(scrubs(node, wall_millis()));
+    warnings.extend(stuck(node));
     if node.missing_catalogs() > 0 {
         warnings.push(format!("{} catalogs are still on their way here", node.missing_catalogs()));
     }
     warnings
+}
+
+/// Volumes that count and that nobody has read through for long.
+fn scrubs(node: &Node, now: u64) -> Vec<String> {
+    let manifest = node.manifest();
+    let most = node.settings().scrub_period.saturating_mul(2);
+    let counting = manifest.volumes().into_iter().filter(|(volume, _)| node.volume_counts(volume));
+    let old = counting.filter_map(|(volume, (host, info))| {
+        let last = manifest.scrubbed(&volume).map(|(at, _)| at.millis());
+        let age = now.saturating_sub(last.unwrap_or(info.since).max(info.since));
+        let name = name_of(node, &host);
+        (age > most).then(|| {
+            let span = humantime::format_duration(Duration::from_secs(age / 1000 / 3600 * 3600));
+            format!(
+                "the shards on the {} volume {} of {name} were last verified {span} ago; `safelight verify` there does it now",
+                info.media,
+                volume.short()
+            )
+        })
+    });
+    old.collect()
+}
+
+/// Shards that are missing here and cannot be repaired from anything within reach.
+fn stuck(node: &Node) -> Option<String> {
+    let (shards, awaited) = node.stuck();
+    let names: Vec<String> = awaited.iter().map(|id| name_of(node, id)).collect();
+    let what =
+        if shards == 1 { "1 shard that belongs".into() } else { format!("{shards} shards that belong") };
+    match (shards, names.is_empty()) {
+        (0, _) => None,
+        (_, false) => Some(format!(
+            "{what} on this node's volumes cannot be repaired or brought before {} can be reached",
+            names.join(" or ")
+        )),
+        (_, true) => Some(format!(
+            "{what} on this node's volumes cannot be repaired from anything that is known; look for missing drives"
+        )),
+    }
 }
 
 /// Members whose clock is far ahead of this node's. One of the two is wrong; order is kept by hybrid time either way.
@@ -170,6 +218,7 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
         .into_iter()
         .map(|(id, (host, info))| {
             let here = local.volumes.get(&id).filter(|_| host == node.id());
+            let scrubbed = manifest.scrubbed(&id);
             let unavailable = matches!(here, Some((_, State::Unavailable(_))));
             doc::VolumeDoc {
                 id: id.to_string(),
@@ -186,8 +235,17 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                     () if info.free == 0 => doc::VolumeState::Full,
                     () => doc::VolumeState::Ok,
                 },
+                scrubbed: scrubbed.map(|(at, _)| rfc3339(at.millis())),
+                scrubbed_bad: scrubbed.map_or(0, |(_, scrubbed)| scrubbed.bad),
                 path: here.map(|(path, _)| path.display().to_string()),
             }
         })
         .collect()
+}
+
+fn rfc3339(millis: u64) -> String {
+    // A clock may say anything; what no calendar has is left at its end.
+    let most = Duration::from_secs(253_402_300_799);
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(millis).min(most);
+    humantime::format_rfc3339_seconds(at).to_string()
 }

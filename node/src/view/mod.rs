@@ -6,15 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use safelight_core::node::Node;
 use safelight_core::seal::{ReadingKey, open_text};
-use safelight_proto::id::{LibraryId, RollId};
+use safelight_proto::id::{LibraryId, NodeId, RollId};
 use safelight_proto::record::Roll;
 use unicode_normalization::UnicodeNormalization;
 
 pub mod library;
 mod shoots;
+mod volumes;
 
 pub use shoots::{ShootView, find_shoot, shoots, verdict};
+pub use volumes::find_volume;
 
 /// What the sealed texts are that hold shoots' names.
 pub const SHOOT_NAME: &str = "shoot name";
@@ -33,6 +36,11 @@ impl Names {
             .or_insert_with(|| open_text(key, library, SHOOT_NAME, &roll.shoot_name).ok())
             .clone()
     }
+}
+
+/// What people call a node; the first digits of its id where it has not said.
+pub fn name_of(node: &Node, id: &NodeId) -> String {
+    node.manifest().node(id).map_or_else(|| id.short(), |info| info.name.clone())
 }
 
 /// How names are compared: Unicode's composed form, outer spaces gone.

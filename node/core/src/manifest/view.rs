@@ -30,6 +30,8 @@ pub struct Audited {
     pub passed: bool,
     /// Whether a studio asked for it.
     pub by_studio: bool,
+    /// When, by the asker's clock.
+    pub at: Hlc,
 }
 
 impl Manifest {
@@ -251,7 +253,8 @@ impl Manifest {
             .filter_map(|entry| match &entry.body {
                 Body::Audit(audit) if audit.holding == claim => {
                     let by_studio = self.members().get(&entry.author).is_some_and(|m| m.role == Role::Studio);
-                    Some(((by_studio, entry.rank()), Audited { passed: audit.passed, by_studio }))
+                    let audited = Audited { passed: audit.passed, by_studio, at: entry.hlc };
+                    Some(((by_studio, entry.rank()), audited))
                 }
                 _ => None,
             })

@@ -17,9 +17,11 @@ use crate::time::{Clock, Now};
 mod admission;
 mod care;
 mod exchange;
+mod health;
 mod liveness;
 mod picture;
 mod repair;
+mod rota;
 mod transfer;
 
 pub use picture::{Condition, TRUST_PERIOD};
@@ -114,6 +116,11 @@ impl Node {
         &self.manifest
     }
 
+    /// What its owner has set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The members within reach.
     pub fn connected(&self) -> &BTreeSet<NodeId> {
         &self.connected
@@ -177,6 +184,9 @@ impl Node {
     }
 
     fn configure(&mut self, settings: Settings) {
+        if self.settings.audit_period != settings.audit_period {
+            self.care.rota = rota::Rota::default();
+        }
         self.settings = settings;
         self.look_at_all();
     }

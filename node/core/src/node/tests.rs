@@ -14,6 +14,7 @@ use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 use super::*;
 use crate::event::{Committed, Ending, Made, Question, Remake};
 
+mod audits;
 mod repair;
 
 const AUTHORITY: u8 = 200;
@@ -46,6 +47,8 @@ struct Host {
     disk: BTreeSet<(VolumeId, Hash)>,
     /// Volumes that lost everything without saying so.
     liar: bool,
+    /// Gives no proof, true or false.
+    mute: bool,
     replies: Vec<JoinReply>,
     /// What its owner was told.
     told: Vec<String>,
@@ -59,6 +62,8 @@ struct World {
     queue: VecDeque<(NodeId, Event)>,
     /// Answers to audits that are held back, when there is such a place.
     late: Option<Vec<(NodeId, Event)>>,
+    /// Proofs that were asked for: by whom, of which roll on which volume, and when.
+    asked: Vec<(NodeId, RollId, VolumeId, u64)>,
 }
 
 impl World {
@@ -66,8 +71,15 @@ impl World {
         let identity = Identity { key: key(n), library: library(), reading_key: None };
         let kept = records.iter().map(|record| (record.id, record.bytes.clone())).collect();
         let (node, step) = Node::new(identity, records, BTreeMap::new(), BTreeSet::new(), [n; 32]);
-        let host =
-            Host { node, records: kept, disk: BTreeSet::new(), liar: false, replies: vec![], told: vec![] };
+        let host = Host {
+            node,
+            records: kept,
+            disk: BTreeSet::new(),
+            liar: false,
+            mute: false,
+            replies: vec![],
+            told: vec![],
+        };
         self.hosts.insert(id(n), host);
         let _ = step.release(Committed::after_fsync());
     }
@@ -146,8 +158,12 @@ impl World {
                 self.queue.push_back((at, Event::Pulled { want, outcome }));
             }
             Effect::Audit { of, roll, volume, claim, hash, .. } => {
+                self.asked.push((at, roll, volume, self.steady));
                 let Some(holder) = self.hosts.get(&of) else { return };
-                let outcome = Ok(!holder.liar && holder.disk.contains(&(volume, hash)));
+                let outcome = match holder.mute {
+                    true => Err("no answer".into()),
+                    false => Ok(!holder.liar && holder.disk.contains(&(volume, hash))),
+                };
                 let answer = (at, Event::Audited { roll, volume, claim, hash, outcome });
                 match &mut self.late {
                     Some(late) => late.push(answer),

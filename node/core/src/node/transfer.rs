@@ -170,7 +170,7 @@ impl Node {
         while let Some(roll) = self.dirty.pop_first() {
             self.review_wants(roll, step);
             self.review_staging(roll, now, step);
-            self.review_care(roll);
+            self.review_care(roll, now);
             self.review_repair(roll);
         }
     }

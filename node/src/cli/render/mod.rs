@@ -1,5 +1,7 @@
 //! Documents as pages for people: one sentence first, then only what needs them.
 
+mod care;
+
 mod library;
 
 mod table;
@@ -34,6 +36,8 @@ pub enum View {
     Restore,
     /// `recover`
     Recover,
+    /// `verify`
+    Verify,
     /// `lost`
     Lost,
     /// `rule`
@@ -64,6 +68,7 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Volumes => library::volumes(&read(document)?),
         View::Rule => library::rule(&read(document)?),
         View::Config => library::config(&read(document)?),
+        View::Verify => care::verify(&read(document)?),
         View::Lost => library::lost(&read(document)?),
         View::Ingest => work::ingest(&read(document)?),
         View::Restore => work::restore(&read(document)?),
