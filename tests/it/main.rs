@@ -25,4 +25,6 @@ mod cli;
 
 mod photos;
 
+mod deletion;
+
 mod tidy;

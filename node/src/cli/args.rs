@@ -69,6 +69,12 @@ pub enum Verb {
     Restore(RestoreArgs),
     /// Found the library anew on this machine, from the phrase and one surviving node
     Recover(RecoverArgs),
+    /// Put a shoot, or some of its files, into the trash; nothing is gone before its quarantine ran out
+    Delete(DeleteArgs),
+    /// List what is in the trash, and how long it can be taken back
+    Trash,
+    /// Take a shoot, or some of its files, back from the trash
+    Undelete(DeleteArgs),
     /// Declare a node or a site lost, so that repairs begin at once
     Lost(LostArgs),
     /// Bring files back from bare shard files alone, without node, network or database
@@ -222,6 +228,17 @@ pub struct RecoverArgs {
     /// Bring every file back into this folder, too
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub to: Option<PathBuf>,
+}
+
+/// `delete`, `undelete`
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// The shoot, by name or id
+    #[arg(value_parser = values::shoot)]
+    pub shoot: String,
+    /// Only these files: paths or globs as `files` lists them
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
 }
 
 /// `lost`

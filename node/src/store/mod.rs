@@ -13,6 +13,7 @@ use safelight_proto::vocabulary::Site;
 
 pub mod files;
 mod rows;
+mod trash;
 
 use rows::{InviteRow, ShardRow};
 
@@ -140,6 +141,7 @@ impl Store {
             write.open_table(LEDGER)?;
             write.open_table(INVITES)?;
             files::create(&write)?;
+            trash::create(&write)?;
         }
         write.commit()?;
         drop(db);
@@ -287,6 +289,7 @@ impl Store {
                             let row = InviteRow::encode(*role, *expires, *used_by);
                             invites.insert(&hash.0, row.as_slice())?;
                         }
+                        other => trash::keep(&write, other)?,
                     }
                 }
             }

@@ -5,9 +5,12 @@
 
 mod library;
 
+mod trash;
+
 mod work;
 
 pub use library::*;
+pub use trash::*;
 pub use work::*;
 
 #[cfg(test)]

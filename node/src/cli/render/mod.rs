@@ -4,6 +4,8 @@ mod library;
 
 mod table;
 
+mod trash;
+
 mod work;
 
 use serde::de::DeserializeOwned;
@@ -32,6 +34,12 @@ pub enum View {
     Restore,
     /// `recover`
     Recover,
+    /// `delete`
+    Deleted,
+    /// `trash`
+    Trash,
+    /// `undelete`
+    Undeleted,
     /// `lost`
     Lost,
     /// `rule`
@@ -63,6 +71,9 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Rule => library::rule(&read(document)?),
         View::Config => library::config(&read(document)?),
         View::Lost => library::lost(&read(document)?),
+        View::Deleted => trash::deleted(&read(document)?),
+        View::Trash => trash::trash(&read(document)?),
+        View::Undeleted => trash::undeleted(&read(document)?),
         View::Ingest => work::ingest(&read(document)?),
         View::Restore => work::restore(&read(document)?),
         View::Recover => work::recover(&read(document)?),

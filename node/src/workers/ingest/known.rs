@@ -1,6 +1,6 @@
 //! Files that the library has already: found by length and head, proven by the whole file's hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use safelight_core::node::Node;
@@ -37,12 +37,13 @@ pub struct Library {
     shoot: String,
     catalogs: Vec<(RollId, Arc<Catalog>)>,
     worth: BTreeMap<RollId, Worth>,
+    hidden: BTreeMap<RollId, BTreeSet<u32>>,
 }
 
 /// What a roll is worth to those who would refer to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
-    /// It cannot be read.
+    /// It cannot be read, or is deleted.
     Nothing,
     /// It can be read, and does not lie as well as the same bytes would if they were stored anew.
     Poor,
@@ -54,7 +55,7 @@ impl Library {
     /// The library as this node can read it.
     pub fn new(shell: Arc<Shell>, runtime: Handle, shoot: &str) -> Self {
         let shoot = normal_name(shoot);
-        Self { shell, runtime, shoot, catalogs: Vec::new(), worth: BTreeMap::new() }
+        Self { shell, runtime, shoot, catalogs: Vec::new(), worth: BTreeMap::new(), hidden: BTreeMap::new() }
     }
 
     /// Files of that length that begin so.
@@ -68,7 +69,8 @@ impl Library {
         })
     }
 
-    /// The file among `candidates` with this hash, whose bytes can be had: best the one in the same place.
+    /// The file among `candidates` with this hash, whose bytes can be had: best the one in the same place. What is
+    /// deleted is not among them, even while its bytes are there.
     pub fn find(
         &mut self,
         candidates: &[KnownFile],
@@ -76,7 +78,15 @@ impl Library {
         source: &Source,
     ) -> Result<Option<Known>, Failure> {
         let mut best = None;
-        for candidate in candidates.iter().filter(|known| known.hash == hash).take(LOOKED_AT) {
+        let mut looked_at = 0;
+        for candidate in candidates.iter().filter(|known| known.hash == hash) {
+            if looked_at == LOOKED_AT {
+                break;
+            }
+            if self.is_deleted(candidate)? {
+                continue;
+            }
+            looked_at += 1;
             let Some(catalog) = self.catalog(candidate.roll)? else { continue };
             let Some(entry) = catalog.entries.get(candidate.place as usize).filter(|e| e.hash == hash) else {
                 continue;
@@ -106,6 +116,23 @@ impl Library {
     /// What was readable may not be so much later.
     pub fn look_again(&mut self) {
         self.worth.clear();
+        self.hidden.clear();
+    }
+
+    /// Whether a file is deleted, by itself or with its roll.
+    fn is_deleted(&mut self, file: &KnownFile) -> Result<bool, Failure> {
+        let roll = file.roll;
+        if let Some(hidden) = self.hidden.get(&roll) {
+            return Ok(hidden.contains(&file.place));
+        }
+        let hidden = self.shell.core.ask(move |node| {
+            let manifest = node.manifest();
+            manifest.roll(&roll).map(|(roll, _)| manifest.hidden(roll)).unwrap_or_default()
+        });
+        let hidden = self.runtime.block_on(hidden).map_err(Failure::from)?;
+        let deleted = hidden.contains(&file.place);
+        self.hidden.insert(roll, hidden);
+        Ok(deleted)
     }
 
     fn catalog(&mut self, roll: RollId) -> Result<Option<Arc<Catalog>>, Failure> {
@@ -164,6 +191,9 @@ pub fn is_named(entry: &Entry, source: &Source) -> bool {
 
 fn worth(node: &Node, roll: &RollId) -> Worth {
     match node.manifest().roll(roll) {
+        Some(_) if node.is_dead(roll) => Worth::Nothing,
+        // Only what refers to it already keeps it.
+        Some((record, _)) if node.manifest().is_trashed(record) => Worth::Poor,
         Some((record, _)) if is_readable(node, roll) => match is_laid_out_badly(node, record) {
             true => Worth::Poor,
             false => Worth::Good,
@@ -185,7 +215,7 @@ fn is_readable(node: &Node, roll: &RollId) -> bool {
             .into_iter()
             .flatten()
             .filter(|(volume, _)| node.volume_counts(volume) && manifest.believed(roll, volume));
-        let indexes: std::collections::BTreeSet<u8> =
+        let indexes: BTreeSet<u8> =
             there.flat_map(|(_, indexes)| indexes.iter().copied()).collect();
         indexes.len() >= usize::from(coding.k)
     })
