@@ -12,7 +12,7 @@ use crate::blobs::StoreError;
 use crate::driver::Perform;
 use crate::net::{Address, ReplyHandle, Verdict, VerdictHandle};
 use crate::shell::Shell;
-use crate::workers::{carry, errands};
+use crate::workers::{carry, errands, remake};
 
 /// Someone who waits for the core.
 pub enum Waiting {
@@ -114,6 +114,7 @@ impl Perform for Hands {
             Effect::Pull { want, hash, bytes, from } => {
                 self.runtime.spawn(carry::pull(shell, want, hash, bytes, from));
             }
+            Effect::Remake(what) => drop(self.runtime.spawn(remake::remake(shell, what))),
             Effect::Audit { of, roll, volume, claim, hash, bytes, groups } => {
                 let done = move |outcome| Event::Audited { roll, volume, claim, hash, outcome };
                 self.runtime.spawn(errands::audit(shell, of, volume, (hash, bytes), groups, done));

@@ -154,6 +154,17 @@ pub struct NotARule(String);
 impl Rule {
     /// Largest number in any place of a rule.
     pub const MAX: u8 = 5;
+
+    /// What asks for as much as both.
+    pub fn stricter(self, other: Self) -> Self {
+        Self {
+            copies: self.copies.max(other.copies),
+            media: self.media.max(other.media),
+            offsite: self.offsite.max(other.offsite),
+            full: self.full || other.full,
+            spend: self.spend.max(other.spend),
+        }
+    }
 }
 
 impl Default for Rule {

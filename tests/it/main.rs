@@ -19,6 +19,8 @@ mod places;
 
 mod damage;
 
+mod repair;
+
 mod salvage;
 
 mod cli;

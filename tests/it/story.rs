@@ -102,10 +102,12 @@ fn a_loss_is_declared_and_the_verdict_says_what_it_means() {
     let burnt = status["nodes"].as_array().expect("nodes").iter().find(|node| node["name"] == "studio");
     assert_eq!(burnt.expect("it is not forgotten")["state"], "lost", "{status:#}");
     let shoot = shoot_of(&status, SHOOT).expect("the shoot");
-    assert!(shoot["reason"].is_string() && shoot["remedy"].is_string(), "{shoot:#}");
+    assert!(shoot["reason"].is_string(), "{shoot:#}");
+    // Those who are left make up for it, without being told.
+    cluster.until_safe("studio-2", SHOOT);
     let back = cluster.restore_all("studio-2", "again", &[]);
     assert_same(&went, &only_folder(&back));
-    // What is taken in from now on is protected by those who are left.
+    // What is taken in from now on is protected by them, too.
     let card = cluster.place("next card");
     photos::handful(&card, 22);
     cluster.ingest("studio-2", &card, "The next day");

@@ -49,6 +49,9 @@ fn pipeline(source: &Path, target: &Path, k: u8, n: u8) -> Result<u64, Box<dyn s
     let mut encoder = RollEncoder::new(new, &plan)?;
     let shard = |index: u8| File::create(target.join(format!("{index}.shard"))).map(BufWriter::new);
     let mut shards = (0..n).map(shard).collect::<io::Result<Vec<_>>>()?;
+    for (index, header) in encoder.headers() {
+        shards[usize::from(index)].write_all(&header)?;
+    }
     let mut write = |index: u8, unit: &[u8]| shards[usize::from(index)].write_all(unit);
     let mut bytes = 0;
     for path in files(source)? {
@@ -68,10 +71,14 @@ fn pipeline(source: &Path, target: &Path, k: u8, n: u8) -> Result<u64, Box<dyn s
     }
     let catalog =
         Catalog { shoot: ShootId([6; 16]), shoot_name: "bench".into(), ingested_ms: 0, entries: vec![] };
-    black_box(encoder.finish(&catalog, &mut write)?);
+    let summary = encoder.finish(&catalog, &mut write)?;
+    for shard in &summary.shards {
+        shards[usize::from(shard.id.index)].write_all(&shard.trailer)?;
+    }
     for shard in shards {
         shard.into_inner()?.sync_all()?;
     }
+    File::open(target)?.sync_all()?;
     Ok(bytes)
 }
 

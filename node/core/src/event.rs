@@ -50,6 +50,34 @@ pub struct Want {
     pub index: u8,
 }
 
+/// Shards to be made out of others of the same roll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remake {
+    /// Of which roll.
+    pub roll: RollId,
+    /// The coding they are of: one that there is, or a new one.
+    pub coding: CodingId,
+    /// Shards of it that rebuild the roll.
+    pub k: u8,
+    /// Bytes of a unit; zero for a new coding, whose maker chooses.
+    pub unit: u32,
+    /// The hashes of the shards that the coding has already, by index: what is made again must have the same.
+    pub known: Vec<Hash>,
+    /// Which to make, and the volumes they are meant for.
+    pub make: Vec<(u8, VolumeId)>,
+    /// The roll's layout from then on.
+    pub layout: Vec<VolumeId>,
+}
+
+/// What came of a [`Remake`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Coding and layout, where they are news.
+    pub bodies: Vec<Body>,
+    /// The new shards, where they lie durably.
+    pub shards: Vec<(VolumeId, Shard)>,
+}
+
 /// An invite that this node gave out.
 #[derive(Debug, Clone)]
 pub struct InviteState {
@@ -162,6 +190,14 @@ pub enum Event {
         want: Want,
         /// Whether it is durable.
         outcome: Result<(), PullError>,
+    },
+    /// An [`Effect::Remake`] came to its end: what is to be said of the new shards and where they lie, durably; or why
+    /// there are none.
+    Remade {
+        /// Of which roll.
+        roll: RollId,
+        /// The new shards.
+        outcome: Result<Made, String>,
     },
     /// An [`Effect::Audit`] came to its end: whether the proof held, or why there was none.
     Audited {
@@ -290,6 +326,8 @@ pub enum Effect {
         /// Who has it.
         from: NodeId,
     },
+    /// Make shards out of others.
+    Remake(Remake),
     /// Ask a holder for a proof.
     Audit {
         /// Whom.

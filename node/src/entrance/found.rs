@@ -44,7 +44,8 @@ async fn note(home: &Path, plan: &NodePlan, library: LibraryId) -> Result<(), Fa
     let path = home.join(NOTE);
     let mut noted = std::fs::read(&path).unwrap_or_default();
     for earlier in noted.chunks_exact(LibraryId::LEN).filter_map(|id| id.try_into().ok()).map(LibraryId) {
-        for volume in &plan.volumes {
+        // A folder that the attempt had not come to yet has nothing in it to be freed.
+        for volume in plan.volumes.iter().filter(|volume| volume.path.exists()) {
             let unmade = FsVolume::unmake(&volume.path, earlier).await;
             unmade.map_err(|error| Failure::new(format!("the volume cannot be made: {error}")))?;
         }
@@ -66,4 +67,33 @@ pub(super) fn studio_records(phrase: &RecoveryPhrase, node: NodeId, site: &Site)
         say(now, Body::Admit(Admit { node, role: Role::Studio, site: site.clone() })),
         say(now, Body::Delegate(Delegate { node })),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::VolumeSpec;
+
+    fn plan(volume: &Path) -> NodePlan {
+        let site = Site::new("studio").expect("a name");
+        NodePlan::parse("studio", &site, &[volume.display().to_string()]).expect("a plan")
+    }
+
+    #[tokio::test]
+    async fn a_founding_that_broke_off_anywhere_is_simply_begun_again() {
+        let temp = tempfile::tempdir().expect("temp");
+        let phrase = |seed| RecoveryPhrase::from_entropy([seed; 32]);
+        // With the note alone, before there was any volume; then once more with a volume of that attempt.
+        for with_volume in [false, true] {
+            let home = temp.path().join(format!("home {with_volume}"));
+            let volume = temp.path().join(format!("volume {with_volume}"));
+            note(&home, &plan(&volume), phrase(1).library()).await.expect("noted");
+            if with_volume {
+                let spec = VolumeSpec { library: phrase(1).library(), media: None, capacity: None };
+                FsVolume::create(&volume, spec).await.expect("made").shutdown().await;
+            }
+            found(&home, &plan(&volume), &phrase(2)).await.expect("founded at last");
+            assert!(Home::open(&home).is_ok() && !home.join(NOTE).exists());
+        }
+    }
 }

@@ -84,6 +84,12 @@ impl Store {
         read.open_table(INDEXED)?.iter()?.map(|row| Ok(Hash(*row?.0.value()))).collect()
     }
 
+    /// Whether the files of this catalog are in the index.
+    pub fn is_indexed(&self, catalog: &Hash) -> Result<bool> {
+        let read = self.db.begin_read()?;
+        Ok(read.open_table(INDEXED)?.get(&catalog.0)?.is_some())
+    }
+
     /// Files of this length that begin so.
     pub fn files_like(&self, bytes: u64, head: [u8; 16]) -> Result<Vec<KnownFile>> {
         let bound = |fill: u8| {

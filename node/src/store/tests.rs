@@ -152,4 +152,6 @@ fn files_are_found_by_length_and_head() {
     assert_eq!(store.files_like(10, [1; 16]).expect("read"), files[..2]);
     assert_eq!(store.files_like(12, [1; 16]).expect("read"), []);
     assert_eq!(store.indexed_catalogs().expect("read"), [Hash([8; 32])].into());
+    assert!(store.is_indexed(&Hash([8; 32])).expect("read"));
+    assert!(!store.is_indexed(&Hash([9; 32])).expect("read"));
 }

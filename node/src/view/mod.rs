@@ -17,7 +17,7 @@ pub mod library;
 mod shoots;
 pub mod trash;
 
-pub use shoots::{ShootView, find_shoot, is_laid_out_badly, shoots, shoots_of, verdict};
+pub use shoots::{ShootView, find_shoot, shoots, shoots_of, verdict};
 
 /// What the sealed texts are that hold shoots' names.
 pub const SHOOT_NAME: &str = "shoot name";

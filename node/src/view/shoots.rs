@@ -76,15 +76,7 @@ pub fn shoots_of(
 /// Of several ids with rules of their own the strictest holds: protection is never lowered by a coincidence of names.
 fn strictest(node: &Node, ids: &BTreeSet<ShootId>) -> Rule {
     let rules = ids.iter().map(|id| node.manifest().rule(Some(*id)));
-    rules
-        .reduce(|a, b| Rule {
-            copies: a.copies.max(b.copies),
-            media: a.media.max(b.media),
-            offsite: a.offsite.max(b.offsite),
-            full: a.full || b.full,
-            spend: a.spend.max(b.spend),
-        })
-        .unwrap_or_default()
+    rules.reduce(Rule::stricter).unwrap_or_default()
 }
 
 /// The shoot that a person means by `text`: its name, or the first digits of its id.
@@ -125,8 +117,8 @@ impl ShootView {
         if is_stuck(node, judgement.verdict, &rolls) {
             judgement.verdict = Verdict::AtRisk;
             judgement.remedy = Some(
-                "The volumes there are now could keep the rule, but nothing moves this shoot onto them yet; ingest it \
-                 again under another name to place it anew."
+                "The volumes there are could keep the rule, but too few shards are within reach to make the missing \
+                 ones from: bring back the nodes that do not answer."
                     .into(),
             );
         }
@@ -174,18 +166,12 @@ impl ShootView {
     }
 }
 
-/// Catching up means that something is under way. What was laid out before the volumes came that could keep its rule
-/// is not: nothing moves it yet, and saying so is the honest verdict.
+/// Catching up means that something is under way, or about to be: shards that travel, or a roll that its caretaker can
+/// still better. Where neither is so, saying that it is at risk is the honest verdict.
 fn is_stuck(node: &Node, verdict: Verdict, rolls: &[RollView]) -> bool {
     let under_way = || node.pending(rolls.iter().map(|roll| roll.roll)).values().any(|bytes| *bytes > 0);
-    verdict == Verdict::CatchingUp && !under_way()
-}
-
-/// Whether a roll lies where it cannot keep the library's rule, though the same bytes taken in now would.
-pub fn is_laid_out_badly(node: &Node, roll: &Roll) -> bool {
-    let (rule, rolls) = (node.manifest().rule(None), [node.roll_view(roll)]);
-    let judgement = judge(&node.topology(), &rule, &LossRates::default(), None, &rolls);
-    is_stuck(node, judgement.verdict, &rolls)
+    let betterable = || rolls.iter().any(|roll| node.can_be_bettered(&roll.roll));
+    verdict == Verdict::CatchingUp && !under_way() && !betterable()
 }
 
 /// The verdict's word in documents.

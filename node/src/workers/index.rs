@@ -48,6 +48,10 @@ pub async fn keep(shell: Arc<Shell>) {
 /// Puts the files of one catalog into the index; whether that is done for good.
 fn index(shell: &Shell, roll: &Roll) -> bool {
     let Some(key) = &shell.reading_key else { return false };
+    // Mostly this node's own ingest wrote it, and has put its files in already.
+    if matches!(shell.store.is_indexed(&roll.catalog_hash), Ok(true)) {
+        return true;
+    }
     let Ok(catalog) = shell.catalogs.catalog(shell.library, roll, key) else { return false };
     let files: Vec<KnownFile> = (0u32..)
         .zip(&catalog.entries)

@@ -10,6 +10,8 @@ pub mod housekeeping;
 pub mod index;
 /// Files taken in.
 pub mod ingest;
+/// Shards made out of others.
+pub mod remake;
 /// Files brought back from shards.
 pub mod restore;
 /// Files brought back from bare shard files and the phrase.

@@ -136,6 +136,21 @@ impl Manifest {
             .find_map(|(_, entry)| self.standing_roll(entry))
     }
 
+    /// When the record of roll `id` was said.
+    pub fn roll_said(&self, id: &RollId) -> Option<Hlc> {
+        let (_, author) = self.roll(id)?;
+        self.get(&Key::Roll(*id, author)).map(|entry| entry.hlc)
+    }
+
+    /// The shoots that have a rule of their own.
+    pub fn shoots_with_rules(&self) -> impl Iterator<Item = ShootId> {
+        let (low, high) = (Key::Rule(Some(ShootId([0; 16]))), Key::Rule(Some(ShootId([0xff; 16]))));
+        self.range(low..=high).filter_map(|(key, _)| match key {
+            Key::Rule(shoot) => *shoot,
+            _ => None,
+        })
+    }
+
     /// Two authors with one roll id is a forgery by one of them, for ids are random. A studio's word goes before a
     /// vault's, then the earlier goes before the later.
     fn standing_roll<'a>(&self, entry: &'a Entry) -> Option<(&'a Roll, NodeId)> {
@@ -250,6 +265,11 @@ impl Manifest {
             Some(Role::Vault) => self.audited(roll, volume).is_some_and(|audit| audit.passed),
             None => false,
         }
+    }
+
+    /// Whether the latest audit of what `volume` says it holds of `roll` has failed.
+    pub fn is_disproved(&self, roll: &RollId, volume: &VolumeId) -> bool {
+        self.audited(roll, volume).is_some_and(|audit| !audit.passed)
     }
 
     /// The rule that holds for a shoot: its own, else the library's, else the default.

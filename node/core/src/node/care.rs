@@ -115,8 +115,10 @@ impl Node {
             .audits
             .retain(|(of, volume), audit| *of != roll || due.get(&(roll, *volume)) == Some(&audit.claim));
         for ((roll, volume), claim) in due {
-            if !self.care.audits.contains_key(&(roll, volume)) {
-                let unproven = self.shards_on(&roll, &volume);
+            // A claim may come before the coding that says what it is a claim to; with that it is looked at again.
+            if !self.care.audits.contains_key(&(roll, volume))
+                && let Some(unproven) = self.shards_on(&roll, &volume)
+            {
                 let audit = Audit { claim, unproven, failures: 0, attempt: Attempt::default() };
                 self.care.audits.insert((roll, volume), audit);
             }
@@ -203,16 +205,16 @@ impl Node {
         }
     }
 
-    /// The shards that `volume` says it holds of `roll`.
-    fn shards_on(&self, roll: &RollId, volume: &VolumeId) -> Vec<(Hash, u64)> {
+    /// The shards that `volume` says it holds of `roll`; nothing as long as one of them means nothing here.
+    fn shards_on(&self, roll: &RollId, volume: &VolumeId) -> Option<Vec<(Hash, u64)>> {
         let mut shards = Vec::new();
         for (coding, held) in self.manifest.holdings(roll) {
-            let Some(coding) = self.manifest.coding(roll, &coding) else { continue };
             for index in held.get(volume).into_iter().flatten() {
-                shards.extend(coding.shards.get(usize::from(*index)).map(|hash| (*hash, coding.shard_bytes)));
+                let coding = self.manifest.coding(roll, &coding)?;
+                shards.push((*coding.shards.get(usize::from(*index))?, coding.shard_bytes));
             }
         }
-        shards
+        Some(shards)
     }
 
     /// A proof held, or not, or could not be had. A claim has passed when every shard of it is proven.

@@ -18,6 +18,7 @@ mod care;
 mod exchange;
 mod liveness;
 mod picture;
+mod repair;
 mod transfer;
 mod trash;
 
@@ -54,6 +55,7 @@ pub struct Node {
     transfers: Transfers,
     care: care::Care,
     bin: trash::Bin,
+    repairs: repair::Repairs,
     invites: BTreeMap<Hash, InviteState>,
     /// The ledger: what lies on this node's open volumes.
     ledger: BTreeMap<VolumeId, BTreeMap<Hash, Shard>>,
@@ -94,6 +96,7 @@ impl Node {
             transfers: Transfers::default(),
             care: care::Care::new(catalogs),
             bin: trash::Bin::new(),
+            repairs: repair::Repairs::default(),
             invites,
             ledger: BTreeMap::new(),
             dirty,
@@ -152,6 +155,7 @@ impl Node {
                 self.keep(shards, bodies, now, &mut step);
             }
             Event::Pulled { want, outcome } => self.pulled(want, outcome, now, &mut step),
+            Event::Remade { roll, outcome } => self.remade(roll, outcome, now, &mut step),
             Event::Audited { roll, volume, claim, hash, outcome } => {
                 self.audited((roll, volume), claim, hash, outcome, now, &mut step);
             }
@@ -172,6 +176,7 @@ impl Node {
     fn tick(&mut self, now: Now, step: &mut Step) {
         self.care_tick(now, step);
         self.trash_tick(now, step);
+        self.repair(now, step);
     }
 
     fn configure(&mut self, settings: Settings) {
@@ -251,8 +256,8 @@ impl Node {
                 self.dirty.insert(roll);
                 self.bin.look_again();
             }
-            // Who hosts a volume, and whether it is believed, bears on every roll there.
-            Key::Volume(..) | Key::Admit(..) | Key::Lost(_) => {
+            // Who hosts a volume, whether it is believed, and what is asked for, bears on every roll.
+            Key::Volume(..) | Key::Admit(..) | Key::Lost(_) | Key::Rule(_) => {
                 self.look_at_all();
             }
             _ => {}
@@ -281,6 +286,13 @@ impl Node {
             |node| self.manifest.node(node).map(|info| info.addresses.clone()).unwrap_or_default();
         step.effects.retain(|effect| !matches!(effect, Effect::Gate(_)));
         step.effects.push(Effect::Gate(members.map(|(node, _)| (*node, addresses(node))).collect()));
+    }
+
+    /// Random bytes for an id.
+    fn draw(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
     }
 
     /// A number below `bound`, for spreading things out; not for secrets.

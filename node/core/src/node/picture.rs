@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use safelight_proto::id::{NodeId, RollId, ShootId, VolumeId};
 use safelight_proto::record::{Leaver, Roll, VolumeInfo};
 use safelight_proto::shard::StreamShape;
-use safelight_proto::vocabulary::{Media, Site};
+use safelight_proto::vocabulary::{Media, Rule, Site};
 
 use super::Node;
 use crate::place::{CodingView, Holding, RollView, Topology, VolumeView};
@@ -124,6 +124,20 @@ impl Node {
             })
         };
         Topology::new(volumes.iter().filter(|(id, _)| chosen(id)).filter_map(view))
+    }
+
+    /// The rule that holds for `roll`: its shoot's, and the stricter ones of shoots that refer to it.
+    pub fn rule_of(&self, roll: &Roll) -> Rule {
+        let own = self.manifest.rule(Some(roll.shoot));
+        if self.manifest.shoots_with_rules().next().is_none() {
+            return own;
+        }
+        let refers = |(other, _): &(&Roll, NodeId)| {
+            other.references.contains(&roll.roll) && !self.manifest.is_trashed(other)
+        };
+        let others =
+            self.manifest.rolls().filter(refers).map(|(other, _)| self.manifest.rule(Some(other.shoot)));
+        others.fold(own, Rule::stricter)
     }
 
     /// One roll as the evaluator sees it: the holdings that count, and what is known to be anywhere.

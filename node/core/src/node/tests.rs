@@ -11,8 +11,9 @@ use safelight_proto::record::{
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::*;
-use crate::event::{Committed, Memory, Question};
+use crate::event::{Committed, Made, Memory, Question, Remake};
 
+mod repair;
 mod trash;
 
 const AUTHORITY: u8 = 200;
@@ -160,7 +161,8 @@ impl World {
                 }
             }
             Effect::Pull { want, hash, from, .. } => {
-                let found = self.hosts[&from].disk.iter().any(|(_, held)| *held == hash);
+                let Some(source) = self.hosts.get(&from) else { return };
+                let found = source.disk.iter().any(|(_, held)| *held == hash);
                 let outcome = if found { Ok(()) } else { Err(crate::event::PullError::Source) };
                 if found && let Some(host) = self.hosts.get_mut(&at) {
                     host.disk.insert((want.volume, hash));
@@ -168,7 +170,7 @@ impl World {
                 self.queue.push_back((at, Event::Pulled { want, outcome }));
             }
             Effect::Audit { of, roll, volume, claim, hash, .. } => {
-                let holder = &self.hosts[&of];
+                let Some(holder) = self.hosts.get(&of) else { return };
                 let outcome = Ok(!holder.liar && holder.disk.contains(&(volume, hash)));
                 let answer = (at, Event::Audited { roll, volume, claim, hash, outcome });
                 match &mut self.late {
@@ -176,6 +178,7 @@ impl World {
                     None => self.queue.push_back(answer),
                 }
             }
+            Effect::Remake(remake) => self.remake(at, &remake),
             Effect::FetchCatalog { hash, from } => {
                 let kept = self.hosts[&from].node.care.catalogs.contains(&hash);
                 self.queue.push_back((at, Event::Catalog { hash, kept }));
@@ -192,6 +195,50 @@ impl World {
             }
             Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) | Effect::Alert(_) => {}
         }
+    }
+
+    /// Makes shards where k others are within reach; each on its volume where that is here, else on the first.
+    fn remake(&mut self, at: NodeId, remake: &Remake) {
+        let node = &self.hosts[&at].node;
+        let near = |id: &NodeId| *id == at || node.connected().contains(id);
+        let reach = |hash: &Hash| {
+            self.hosts.iter().any(|(id, host)| near(id) && host.disk.iter().any(|(_, held)| held == hash))
+        };
+        let codings: Vec<Coding> = node.manifest().codings(&remake.roll).into_values().cloned().collect();
+        let enough = |c: &Coding| c.shards.iter().filter(|hash| reach(hash)).count() >= usize::from(c.k);
+        let readable = codings.iter().any(enough);
+        let own: Vec<VolumeId> = node.ledger().keys().copied().collect();
+        let hash = |index: u8| -> Hash {
+            let known = remake.known.get(usize::from(index)).copied();
+            known.unwrap_or_else(|| Hash::of(&[&remake.coding.0[..], &[index]].concat()))
+        };
+        let outcome = if readable {
+            let made: Vec<(VolumeId, Shard)> = remake
+                .make
+                .iter()
+                .map(|(index, wanted)| {
+                    let on = if own.contains(wanted) { *wanted } else { own[0] };
+                    let (roll, coding) = (remake.roll, remake.coding);
+                    let (hash, bytes) = (hash(*index), 600_000);
+                    (on, Shard { hash, bytes, roll, coding, index: *index, staged: false })
+                })
+                .collect();
+            let all = remake.known.len().max(remake.layout.len());
+            let grown = all > remake.known.len();
+            let shards = (0u8..).take(all).map(hash).collect();
+            let (roll, coding, k, unit) = (remake.roll, remake.coding, remake.k, 4096);
+            let bodies = vec![
+                Body::Coding(Coding { roll, coding, k, unit, shard_bytes: 600_000, shards }),
+                Body::Layout(Layout { roll, coding, volumes: remake.layout.clone() }),
+            ];
+            Ok(Made { bodies: if grown { bodies } else { vec![] }, shards: made })
+        } else {
+            Err("too few shards are within reach".to_owned())
+        };
+        if let (Ok(made), Some(host)) = (&outcome, self.hosts.get_mut(&at)) {
+            host.disk.extend(made.shards.iter().map(|(volume, shard)| (*volume, shard.hash)));
+        }
+        self.queue.push_back((at, Event::Remade { roll: remake.roll, outcome }));
     }
 
     /// Asks and carries the answer back, as the shell would.
@@ -254,7 +301,7 @@ fn join(n: u8, secret: [u8; 16]) -> Event {
     let request = JoinRequest {
         library: library(),
         proof: Proof::Invite(secret),
-        site: site("friend"),
+        site: site(if n == 3 { "cloud" } else { "friend" }),
         name: "nas".into(),
     };
     Event::Join { from: id(n), request, token: Token(1) }
@@ -287,24 +334,36 @@ fn three_sites() -> World {
     world
 }
 
-/// What an ingest of node `n` tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
-fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
+fn ingested_body(roll: RollId, seed: u8) -> Body {
+    Body::Roll(Roll {
+        roll,
+        shoot: ShootId([seed; 16]),
+        shoot_name: vec![],
+        references: BTreeSet::new(),
+        data_bytes: 1 << 20,
+        catalog_bytes: 4096,
+        sealed_hash: Hash([seed; 32]),
+        wrapped_key: [0; 80],
+        catalog_hash: Hash::of(&[seed]),
+        files: 10,
+        bytes: 1 << 20,
+    })
+}
+
+/// The record that an effect spreads, if it does.
+fn published(effect: Effect) -> Option<Vec<u8>> {
+    match effect {
+        Effect::Publish(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// What an ingest tells: four shards, all staged on `staged`, wanted on volumes 1 to 4.
+fn stored(seed: u8, staged: u8) -> Event {
     let (roll, coding) = (RollId([seed; 32]), CodingId([seed; 16]));
     let hashes: Vec<Hash> = (0..4u8).map(|index| Hash::of(&[seed, index])).collect();
     let bodies = vec![
-        Body::Roll(Roll {
-            roll,
-            shoot: ShootId([seed; 16]),
-            shoot_name: vec![],
-            references: BTreeSet::new(),
-            data_bytes: 1 << 20,
-            catalog_bytes: 4096,
-            sealed_hash: Hash([seed; 32]),
-            wrapped_key: [0; 80],
-            catalog_hash: Hash::of(&[seed]),
-            files: 10,
-            bytes: 1 << 20,
-        }),
+        ingested_body(roll, seed),
         Body::Coding(Coding { roll, coding, k: 2, unit: 4096, shard_bytes: 600_000, shards: hashes.clone() }),
         Body::Layout(Layout { roll, coding, volumes: (1..=4).map(volume).collect() }),
     ];
@@ -314,11 +373,17 @@ fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
             (volume(staged), Shard { hash: *hash, bytes: 600_000, roll, coding, index, staged: false })
         })
         .collect();
-    if let Some(host) = world.hosts.get_mut(&id(n)) {
-        host.disk.extend(hashes.iter().map(|hash| (volume(staged), *hash)));
+    Event::Stored { bodies, shards, catalog: Hash::of(&[seed]) }
+}
+
+/// An ingest at node `n`, as [`stored`] tells of it.
+fn ingested(world: &mut World, n: u8, seed: u8, staged: u8) -> RollId {
+    let event = stored(seed, staged);
+    if let (Some(host), Event::Stored { shards, .. }) = (world.hosts.get_mut(&id(n)), &event) {
+        host.disk.extend(shards.iter().map(|(on, shard)| (*on, shard.hash)));
     }
-    world.tell(n, Event::Stored { bodies, shards, catalog: Hash::of(&[seed]) });
-    roll
+    world.tell(n, event);
+    RollId([seed; 32])
 }
 
 fn same_records(world: &World) -> bool {
@@ -451,6 +516,34 @@ fn an_answer_about_an_older_claim_says_nothing_of_the_present_one() {
     world.settle();
     world.pass(5_000);
     assert!(world.node(1).manifest().believed(&roll, &volume(3)), "the present claim was proven");
+}
+
+#[test]
+fn a_claim_that_comes_before_its_coding_is_put_to_the_proof_all_the_same() {
+    let mut world = three_sites();
+    let (roll, coding, hash) = (RollId([64; 32]), CodingId([64; 16]), Hash::of(&[64]));
+    let mut stored = stored(64, 3);
+    let Event::Stored { bodies, shards, .. } = &mut stored else { panic!("an ingest") };
+    // One whole copy, where it is wanted: nothing moves, so the vault has no reason ever to make another claim.
+    bodies[1] =
+        Body::Coding(Coding { roll, coding, k: 1, unit: 4096, shard_bytes: 600_000, shards: vec![hash] });
+    bodies[2] = Body::Layout(Layout { roll, coding, volumes: vec![volume(3)] });
+    *shards = vec![(volume(3), Shard { hash, bytes: 600_000, roll, coding, index: 0 })];
+    let now = world.now();
+    let vault = world.hosts.get_mut(&id(2)).expect("there");
+    vault.disk.insert((volume(3), hash));
+    let effects = vault.node.handle(stored, now).release(Committed::after_fsync());
+    let mut said: Vec<_> = effects.into_iter().filter_map(published).collect();
+    // Gossip keeps no order: the coding comes last.
+    let is_coding =
+        |bytes: &Vec<u8>| matches!(Record::parse(library(), bytes).expect("valid").body, Body::Coding(_));
+    said.sort_by_key(is_coding);
+    assert!(said.len() == 4 && is_coding(&said[3]));
+    for bytes in said {
+        world.tell(1, Event::Gossip { bytes, token: Token(0) });
+    }
+    world.pass(5_000);
+    assert!(world.node(1).manifest().believed(&roll, &volume(3)));
 }
 
 #[test]

@@ -166,6 +166,7 @@ impl Node {
             self.review_wants(roll, step);
             self.review_staging(roll, now, step);
             self.review_care(roll);
+            self.review_repair(roll);
         }
     }
 
@@ -224,7 +225,7 @@ impl Node {
     /// a vault wishes is no reason to give anything up.
     fn may_go(&self, volume: &VolumeId, shard: &Shard) -> bool {
         let Some((roll, author)) = self.manifest.roll(&shard.roll) else { return false };
-        let (topology, rule) = (self.topology(), self.manifest.rule(Some(roll.shoot)));
+        let (topology, rule) = (self.topology(), self.rule_of(roll));
         let with = self.roll_view(roll);
         let mut without = with.clone();
         for coding in &mut without.codings {

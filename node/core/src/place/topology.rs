@@ -122,6 +122,15 @@ impl Topology {
         changed
     }
 
+    /// The same with so many bytes less room on each volume named; unknown ones are ignored.
+    pub fn less_room(&self, less: &BTreeMap<VolumeId, u64>) -> Self {
+        let mut changed = self.clone();
+        for volume in &mut changed.volumes {
+            volume.free = volume.free.saturating_sub(less.get(&volume.id).copied().unwrap_or(0));
+        }
+        changed
+    }
+
     pub(super) fn units(&self) -> &[Unit] {
         &self.units
     }

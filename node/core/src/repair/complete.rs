@@ -26,11 +26,12 @@ pub(super) fn complete(
     patient: &Patient,
     stock: &Stock,
 ) -> Option<Vec<VolumeId>> {
-    let there = stock.held.iter().flatten().count();
-    let missing: Vec<usize> = (0..stock.held.len()).filter(|at| stock.held[*at].is_none()).collect();
+    let base = base(stock);
+    let there = base.iter().flatten().count();
+    let missing: Vec<usize> = (0..base.len()).filter(|at| base[*at].is_none()).collect();
     let growth = if stock.may_grow { usize::from(MAX_N).saturating_sub(stock.held.len()) } else { 0 };
     let most = (missing.len() + growth).min(MAX_ADDED).min(usize::from(MAX_N).saturating_sub(there));
-    let mut search = Search { topology, rule, rates, patient, stock, missing, tries: 0, best: None };
+    let mut search = Search { topology, rule, rates, patient, stock, base, missing, tries: 0, best: None };
     for added in 0..=most {
         let drives = search.drives(added);
         search.add(&drives, 0, added, &mut Vec::new());
@@ -39,6 +40,23 @@ pub(super) fn complete(
         }
     }
     search.best.map(|(_, volumes)| volumes)
+}
+
+/// For each index one of the volumes that hold it, such that they are spread as well as may be.
+fn base(stock: &Stock) -> Vec<Option<VolumeId>> {
+    let mut taken: BTreeMap<VolumeId, usize> = BTreeMap::new();
+    let mut base = Vec::with_capacity(stock.held.len());
+    for (at, on) in stock.held.iter().enumerate() {
+        let wanted = stock.wanted.get(at);
+        let best = on.iter().min_by_key(|volume| {
+            (taken.get(volume).copied().unwrap_or(0), Some(*volume) != wanted, **volume)
+        });
+        if let Some(volume) = best {
+            *taken.entry(*volume).or_default() += 1;
+        }
+        base.push(best.copied());
+    }
+    base
 }
 
 /// What makes one layout better than another that takes as many shards: the estimated loss, then the room left.
@@ -54,6 +72,8 @@ struct Search<'a> {
     rates: &'a LossRates,
     patient: &'a Patient,
     stock: &'a Stock,
+    /// The one volume that counts for each index.
+    base: Vec<Option<VolumeId>>,
     /// Indexes that nobody holds, the first to be made again.
     missing: Vec<usize>,
     tries: usize,
@@ -68,7 +88,7 @@ impl Search<'_> {
 
     /// The drives to choose from when `added` shards are added, each with the room it has for them.
     fn drives(&self, added: usize) -> Vec<(VolumeId, u64)> {
-        let held = |id: VolumeId| self.stock.held.iter().flatten().filter(|volume| **volume == id).count();
+        let held = |id: VolumeId| self.base.iter().flatten().filter(|volume| **volume == id).count();
         let mut alike: BTreeMap<Likeness, Vec<(u64, VolumeId)>> = BTreeMap::new();
         for volume in self.topology.volumes().iter().filter(|volume| volume.free >= self.shard()) {
             let wanted = self.stock.wanted.contains(&volume.id);
@@ -106,8 +126,7 @@ impl Search<'_> {
 
     fn judge(&mut self, drives: &[(VolumeId, u64)], chosen: &[VolumeId]) {
         let volumes = self.layout(chosen);
-        let held = volumes.iter().map(|volume| Some(*volume)).collect();
-        let view = view(self.stock.k, [held].iter());
+        let view = view(self.stock.k, (0u16..).zip(volumes.iter().copied()));
         if !meets(self.topology, self.rule, self.patient, vec![view]) {
             return;
         }
@@ -125,7 +144,7 @@ impl Search<'_> {
     /// What is held where it is, and the chosen volumes for the missing indexes, then for new ones. A shard that is
     /// wanted on a chosen volume already keeps its index, so that what is on its way arrives.
     fn layout(&self, chosen: &[VolumeId]) -> Vec<VolumeId> {
-        let mut volumes: Vec<VolumeId> = self.stock.held.iter().map(|held| held.unwrap_or(NOWHERE)).collect();
+        let mut volumes: Vec<VolumeId> = self.base.iter().map(|held| held.unwrap_or(NOWHERE)).collect();
         let mut left: Vec<VolumeId> = chosen.to_vec();
         let mut open = Vec::new();
         for at in self.missing.iter().copied() {

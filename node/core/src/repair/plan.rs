@@ -1,7 +1,9 @@
 //! What to do for one roll.
 
+use std::collections::BTreeSet;
+
 use safelight_proto::id::{RollId, VolumeId};
-use safelight_proto::vocabulary::{Rule, Site};
+use safelight_proto::vocabulary::Rule;
 
 use super::complete::complete;
 use crate::place::{
@@ -12,12 +14,12 @@ use crate::place::{
 pub const NOWHERE: VolumeId = VolumeId([0; 16]);
 
 /// One coding of a roll, by what stays of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stock {
     /// Shards that rebuild the roll.
     pub k: u8,
-    /// For each index of the coding: a volume that stays and holds its shard, if there is one.
-    pub held: Vec<Option<VolumeId>>,
+    /// For each index of the coding: the volumes that stay and hold its shard.
+    pub held: Vec<BTreeSet<VolumeId>>,
     /// For each index where it is wanted now, [`NOWHERE`] or beyond the end where it is not.
     pub wanted: Vec<VolumeId>,
     /// Whether shards beyond the last index may be made: their hashes need an author who is believed.
@@ -25,7 +27,7 @@ pub struct Stock {
 }
 
 /// One roll, as far as its repair is concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Patient {
     /// Which.
     pub roll: RollId,
@@ -37,8 +39,6 @@ pub struct Patient {
     pub laid_out: Option<usize>,
     /// Whether a new coding may be made.
     pub may_recode: bool,
-    /// Where its bytes are, as far as one place has most of them.
-    pub origin: Option<Site>,
 }
 
 /// What is to be done for a roll.
@@ -60,8 +60,14 @@ pub enum Repair {
 /// The least that makes the roll meet `rule` on the volumes of `topology`, or comes nearest to it; never a step back.
 ///
 /// Of the ways that meet the rule the one that writes the fewest bytes is taken. Deterministic, so that two caretakers
-/// who know the same plan the same.
-pub fn plan(topology: &Topology, rule: &Rule, rates: &LossRates, patient: &Patient) -> Repair {
+/// who know the same plan the same. `planner` is for `rule` over `topology`; building one takes longer than asking it.
+pub fn plan(
+    topology: &Topology,
+    planner: &mut Planner,
+    rule: &Rule,
+    rates: &LossRates,
+    patient: &Patient,
+) -> Repair {
     if wish_meets(topology, rule, patient) {
         return Repair::Stays;
     }
@@ -70,7 +76,6 @@ pub fn plan(topology: &Topology, rule: &Rule, rates: &LossRates, patient: &Patie
         true => None,
         false => cheapest_completion(topology, clauses, rates, patient),
     };
-    let mut planner = Planner::new(topology, *rule, rates, patient.origin.as_ref());
     let fresh = if patient.may_recode { planner.plan(patient.sealed_len).ok() } else { None };
     let anew = fresh.clone().filter(|plan| plan.meets);
     match (by_adding(rule), anew) {
@@ -100,8 +105,10 @@ pub fn plan(topology: &Topology, rule: &Rule, rates: &LossRates, patient: &Patie
 /// Whether the roll meets `rule` with what it has on volumes that stay and what its layout wants there.
 pub fn wish_meets(topology: &Topology, rule: &Rule, patient: &Patient) -> bool {
     let codings = patient.codings.iter().enumerate().map(|(at, stock)| {
-        let wanted = stock.wanted.iter().copied().filter(|_| patient.laid_out == Some(at)).map(Some);
-        view(stock.k, [stock.held.clone(), wanted.collect()].iter())
+        let wanted = stock.wanted.iter().filter(|_| patient.laid_out == Some(at));
+        let held =
+            (0u16..).zip(&stock.held).flat_map(|(index, on)| on.iter().map(move |volume| (index, *volume)));
+        view(stock.k, held.chain((0u16..).zip(wanted.copied())))
     });
     meets(topology, rule, patient, codings.collect())
 }
@@ -114,8 +121,8 @@ fn cheapest_completion(
 ) -> Option<(u64, Repair)> {
     let ways = patient.codings.iter().enumerate().filter_map(|(coding, stock)| {
         let volumes = complete(topology, rule, rates, patient, stock)?;
-        let held = |at: usize| stock.held.get(at).copied().flatten();
-        let made = (0..volumes.len()).filter(|at| volumes[*at] != NOWHERE && held(*at) != Some(volumes[*at]));
+        let held = |at: usize| stock.held.get(at).is_some_and(|on| on.contains(&volumes[at]));
+        let made = (0..volumes.len()).filter(|at| volumes[*at] != NOWHERE && !held(*at));
         let bytes = made.count() as u64 * shard_room(patient.sealed_len, stock.k);
         Some((bytes, coding, volumes))
     });
@@ -133,13 +140,11 @@ pub(super) fn meets(topology: &Topology, rule: &Rule, patient: &Patient, codings
     evaluate_roll(topology, rule, &view).met()
 }
 
-/// One coding's holdings, by index.
-pub(super) fn view<'a>(k: u8, held: impl Iterator<Item = &'a Vec<Option<VolumeId>>>) -> CodingView {
-    let holdings = held.flat_map(|volumes| (0u16..).zip(volumes)).filter_map(|(index, volume)| {
-        let volume = volume.filter(|volume| *volume != NOWHERE)?;
-        Some(Holding { index, volume })
-    });
-    CodingView { k, holdings: holdings.collect(), known_anywhere: 0 }
+/// One coding with its shards on these volumes.
+pub(super) fn view(k: u8, held: impl Iterator<Item = (u16, VolumeId)>) -> CodingView {
+    let somewhere = held.filter(|(_, volume)| *volume != NOWHERE);
+    let holdings = somewhere.map(|(index, volume)| Holding { index, volume }).collect();
+    CodingView { k, holdings, known_anywhere: 0 }
 }
 
 /// Ever less of a rule, as the planner gives it up: off-site last, media first.

@@ -13,7 +13,7 @@ use super::survey::Source;
 use crate::admin::operator::Failure;
 use crate::shell::Shell;
 use crate::store::files::KnownFile;
-use crate::view::{is_laid_out_badly, normal_name};
+use crate::view::normal_name;
 
 /// Catalogs kept open: files mostly come in the order in which they came before.
 const OPEN: usize = 4;
@@ -36,26 +36,17 @@ pub struct Library {
     /// The shoot's normal name.
     shoot: String,
     catalogs: Vec<(RollId, Arc<Catalog>)>,
-    worth: BTreeMap<RollId, Worth>,
+    /// Whether a roll can be read, for those looked at.
+    readable: BTreeMap<RollId, bool>,
+    /// Which places of a catalog are deleted, for those looked at.
     hidden: BTreeMap<RollId, BTreeSet<u32>>,
-}
-
-/// What a roll is worth to those who would refer to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Worth {
-    /// It cannot be read, or is deleted.
-    Nothing,
-    /// It can be read, and does not lie as well as the same bytes would if they were stored anew.
-    Poor,
-    /// It can be read and lies as well as anything would.
-    Good,
 }
 
 impl Library {
     /// The library as this node can read it.
     pub fn new(shell: Arc<Shell>, runtime: Handle, shoot: &str) -> Self {
         let shoot = normal_name(shoot);
-        Self { shell, runtime, shoot, catalogs: Vec::new(), worth: BTreeMap::new(), hidden: BTreeMap::new() }
+        Self { shell, runtime, shoot, catalogs: Vec::new(), readable: BTreeMap::new(), hidden: BTreeMap::new() }
     }
 
     /// Files of that length that begin so.
@@ -100,9 +91,7 @@ impl Library {
                 .iter()
                 .map(|extent| Extent { roll: Some(extent.roll.unwrap_or(candidate.roll)), ..*extent })
                 .collect();
-            // To store a file once more in its own place would not undo what is there.
-            let least = if same_place { Worth::Poor } else { Worth::Good };
-            if entry.bytes != candidate.bytes || self.least_worth(&extents)? < least {
+            if entry.bytes != candidate.bytes || !self.are_readable(&extents)? {
                 continue;
             }
             best = Some(Known { extents, same_place });
@@ -115,7 +104,7 @@ impl Library {
 
     /// What was readable may not be so much later.
     pub fn look_again(&mut self) {
-        self.worth.clear();
+        self.readable.clear();
         self.hidden.clear();
     }
 
@@ -165,22 +154,23 @@ impl Library {
         }
     }
 
-    /// The worth of the poorest roll among `extents`.
-    fn least_worth(&mut self, extents: &[Extent]) -> Result<Worth, Failure> {
-        let mut least = Worth::Good;
+    /// Whether every roll among `extents` can be read.
+    fn are_readable(&mut self, extents: &[Extent]) -> Result<bool, Failure> {
         for roll in extents.iter().filter_map(|extent| extent.roll) {
-            let worth = match self.worth.get(&roll) {
+            let readable = match self.readable.get(&roll) {
                 Some(known) => *known,
                 None => {
-                    let asked = self.shell.core.ask(move |node| worth(node, &roll));
-                    let worth = self.runtime.block_on(asked).map_err(Failure::from)?;
-                    self.worth.insert(roll, worth);
-                    worth
+                    let asked = self.shell.core.ask(move |node| is_readable(node, &roll));
+                    let readable = self.runtime.block_on(asked).map_err(Failure::from)?;
+                    self.readable.insert(roll, readable);
+                    readable
                 }
             };
-            least = least.min(worth);
+            if !readable {
+                return Ok(false);
+            }
         }
-        Ok(least)
+        Ok(true)
     }
 }
 
@@ -189,23 +179,11 @@ pub fn is_named(entry: &Entry, source: &Source) -> bool {
     entry.path == source.name && entry.raw_path == source.raw_name
 }
 
-fn worth(node: &Node, roll: &RollId) -> Worth {
-    match node.manifest().roll(roll) {
-        Some(_) if node.is_dead(roll) => Worth::Nothing,
-        // Only what refers to it already keeps it.
-        Some((record, _)) if node.manifest().is_trashed(record) => Worth::Poor,
-        Some((record, _)) if is_readable(node, roll) => match is_laid_out_badly(node, record) {
-            true => Worth::Poor,
-            false => Worth::Good,
-        },
-        _ => Worth::Nothing,
-    }
-}
-
-/// Whether the roll is recorded and some coding has enough shards on volumes of nodes that are not lost.
+/// Whether the roll is recorded and not deleted, and some coding has enough shards on volumes of nodes that are not
+/// lost.
 fn is_readable(node: &Node, roll: &RollId) -> bool {
     let manifest = node.manifest();
-    if manifest.roll(roll).is_none() {
+    if manifest.roll(roll).is_none_or(|(record, _)| manifest.is_trashed(record)) {
         return false;
     }
     let held = manifest.holdings(roll);

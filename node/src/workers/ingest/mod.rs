@@ -44,6 +44,9 @@ use safelight_proto::limit::{ROLL_BYTES, ROLL_FILES, SHOOT_NAME_MAX};
 use safelight_proto::vocabulary::Rule;
 use tokio::runtime::Handle;
 
+pub(super) use self::stream::{make_durable, remove};
+pub(super) use self::writer::{Draft, Drafts};
+
 use self::batch::Tally;
 use self::worker::Worker;
 use crate::admin::command::Wait;

@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use safelight_proto::catalog::Entry;
 use safelight_proto::id::Hash;
 use safelight_proto::limit::SEGMENT;
 
@@ -25,6 +24,22 @@ impl From<io::Error> for ReadError {
             io::ErrorKind::UnexpectedEof => Self::Changed,
             _ => Self::Io(error),
         }
+    }
+}
+
+/// What the first MiB says of a file.
+pub struct Head {
+    /// By which the file may be known; as [`Entry::head_of`](safelight_proto::catalog::Entry::head_of).
+    pub id: [u8; 16],
+    /// Has taken that MiB. A small file needs no further hashing, and of a large one nothing is hashed twice.
+    pub hasher: blake3::Hasher,
+}
+
+impl Head {
+    fn of(first: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let hash = hasher.update(first).finalize();
+        Self { id: std::array::from_fn(|at| hash.as_bytes()[at]), hasher }
     }
 }
 
@@ -79,23 +94,22 @@ impl Reading {
         }
     }
 
-    /// Reads up to the first MiB into `first`, and gives the head by which the file may be known.
-    pub fn first(&mut self, first: &mut Vec<u8>) -> Result<[u8; 16], ReadError> {
+    /// Reads up to the first MiB into `first`, and hashes it.
+    pub fn first(&mut self, first: &mut Vec<u8>) -> Result<Head, ReadError> {
         first.resize(self.len.min(SEGMENT as u64) as usize, 0);
         self.file.seek(SeekFrom::Start(0))?;
         self.file.read_exact(first)?;
         self.at = first.len() as u64;
-        Ok(Entry::head_of(first))
+        Ok(Head::of(first))
     }
 
     /// Hashes the whole file, whose first bytes were read already, then goes back to behind those.
     pub fn hash_ahead(
         &mut self,
-        first: &[u8],
+        head: &Head,
         mut each: impl FnMut() -> Result<(), ReadError>,
     ) -> Result<Hash, ReadError> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(first);
+        let (mut hasher, first) = (head.hasher.clone(), self.at);
         if self.at < self.len {
             let mut buffer = vec![0; SEGMENT];
             while self.at < self.len {
@@ -103,7 +117,7 @@ impl Reading {
                 let read = self.read(&mut buffer)?;
                 hasher.update(&buffer[..read]);
             }
-            self.at = first.len() as u64;
+            self.at = first;
             self.file.seek(SeekFrom::Start(self.at))?;
         }
         self.unchanged()?;

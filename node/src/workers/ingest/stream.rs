@@ -146,13 +146,13 @@ fn why_ended(writer: Option<Writer>) -> Fault {
 }
 
 /// A shard that lies durably on a volume.
-type Kept = (Arc<FsVolume>, Shard);
+pub type Kept = (Arc<FsVolume>, Shard);
 
 /// What one volume is to make durable.
 type OnVolume = (Arc<FsVolume>, Vec<Shard>, Vec<(ShardDraft, Hash)>);
 
 /// Finishes the drafts of all volumes at once. When one fails, the others' shards are removed again.
-async fn make_durable(
+pub async fn make_durable(
     drafts: Drafts,
     finished: &[FinishedShard],
     plan: &CodingPlan,
@@ -201,7 +201,8 @@ async fn make_durable(
     }
 }
 
-async fn remove(kept: &[Kept]) {
+/// Removes shards that nobody was told of.
+pub async fn remove(kept: &[Kept]) {
     for (volume, shard) in kept {
         if let Err(error) = volume.remove(shard.hash).await {
             tracing::warn!(volume = %volume.id(), shard = %shard.hash, "an unfinished roll's shard stays behind: {error}");

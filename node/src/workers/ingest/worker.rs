@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::batch::{Batch, Tally};
 use super::known::Library;
-use super::reading::{ReadError, Reading};
+use super::reading::{Head, ReadError, Reading};
 use super::rolls::Halt;
 use super::survey::{Found, Source, Totals, sources, totals};
 use super::{Settings, Shoot};
@@ -193,15 +193,15 @@ impl Worker {
         first: &mut Vec<u8>,
     ) -> Result<(), Trouble> {
         let head = reading.first(first)?;
-        let candidates = self.library.like(reading.len(), head);
-        if !candidates.is_empty() || self.batch.has_like(reading.len(), head) {
+        let candidates = self.library.like(reading.len(), head.id);
+        if !candidates.is_empty() || self.batch.has_like(reading.len(), head.id) {
             let cancelled = || self.reporter.is_cancelled();
-            let hash = reading.hash_ahead(first, || match cancelled() {
+            let hash = reading.hash_ahead(&head, || match cancelled() {
                 true => Err(ReadError::Io(std::io::Error::other("cancelled"))),
                 false => Ok(()),
             });
             self.check_cancelled()?;
-            if self.refer(source, reading, head, hash?, &candidates)? {
+            if self.refer(source, reading, head.id, hash?, &candidates)? {
                 return Ok(());
             }
         }
@@ -244,11 +244,11 @@ impl Worker {
         &mut self,
         source: &Source,
         reading: &mut Reading,
-        head: [u8; 16],
+        head: Head,
         first: &[u8],
     ) -> Result<(), Trouble> {
         let len = reading.len();
-        let mut hasher = blake3::Hasher::new();
+        let Head { id, mut hasher } = head;
         let mut extents: Vec<Extent> = Vec::new();
         let (mut done, mut waiting) = (0, first);
         if len > 0 {
@@ -263,14 +263,15 @@ impl Worker {
             let offset = stream.position();
             let buffer = stream.buffer();
             let filled = if waiting.is_empty() {
-                reading.read(buffer)?
+                let filled = reading.read(buffer)?;
+                hasher.update(&buffer[..filled]);
+                filled
             } else {
                 let filled = waiting.len().min(buffer.len());
                 buffer[..filled].copy_from_slice(&waiting[..filled]);
                 waiting = &waiting[filled..];
                 filled
             };
-            hasher.update(&buffer[..filled]);
             stream.advance(filled)?;
             done += filled as u64;
             match extents.last_mut() {
@@ -280,7 +281,7 @@ impl Worker {
             self.report(done);
         }
         reading.unchanged()?;
-        self.batch.push(entry(source, reading, head, hasher.finalize().into(), extents), source);
+        self.batch.push(entry(source, reading, id, hasher.finalize().into(), extents), source);
         self.batch.tally.new += 1;
         self.batch.tally.bytes += len;
         if !self.batch.full.is_empty() {

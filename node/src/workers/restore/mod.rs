@@ -33,6 +33,9 @@ use std::time::Instant;
 use safelight_core::node::Node;
 use safelight_proto::vocabulary::Site;
 
+pub(super) use self::feed::{Fault, Feed, Spans};
+pub(super) use self::open::open;
+pub(super) use self::sources::{Source, roll_sources};
 use crate::admin::command::Selection;
 use crate::admin::doc::RestoreDoc;
 use crate::admin::operator::{Failure, Outcome, Reporter};

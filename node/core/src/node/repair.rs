@@ -1,0 +1,398 @@
+//! Caretaking: for every roll one node at a time sees to it that its layout is as good as the volumes allow, and that
+//! every shard the layout wants can be had from somewhere.
+//!
+//! No election: all rank the nodes within reach alike (rendezvous hashing, Thaler and Ravishankar 1998) and the first
+//! takes care. When it is quiet the next one does; two that both think it is their turn plan the same, and do no harm.
+//!
+//! A roll is looked at when something about it changed, and all are when the volumes that stay have changed. Who falls
+//! short waits in line, the most endangered first, and a few are worked on at once.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use safelight_proto::id::{CodingId, NodeId, RollId, VolumeId};
+use safelight_proto::record::{Body, Coding, Hlc, Layout};
+use safelight_proto::vocabulary::{Role, Rule};
+
+use super::Node;
+use super::picture::sealed_len;
+use crate::event::{Effect, Made, Remake, Step};
+use crate::place::{LossRates, Planner, Topology, VolumeView, evaluate_roll, shard_room};
+use crate::repair::{NOWHERE, Patient, Repair, Stock, plan, wish_meets};
+use crate::time::Now;
+
+/// Rolls that this node makes shards of at once.
+const REMAKES: usize = 2;
+/// Rolls that are planned in one step; the rest follows with the next.
+const PLANS: usize = 64;
+/// After a failed remaking, milliseconds, doubled with every failure.
+const RETRY: u64 = 2_000;
+/// But no longer than this.
+const RETRY_MOST: u64 = 600_000;
+/// The volumes that stay are looked for this often, milliseconds: time alone can change them.
+const GROUND_PERIOD: u64 = 1_000;
+/// Plans that are remembered for rolls that stand alike.
+const REMEMBERED: usize = 10_000;
+
+/// What this node sees to.
+#[derive(Debug, Default)]
+pub(super) struct Repairs {
+    ground: Ground,
+    ground_due: u64,
+    /// Rolls that fall short, the most urgent first, and what is under way or was tried for each.
+    waiting: BTreeMap<Urgency, RollId>,
+    urgency: BTreeMap<RollId, Urgency>,
+    tried: BTreeMap<RollId, Attempt>,
+}
+
+/// The volumes that stay, and what follows from them.
+#[derive(Debug, Default)]
+struct Ground {
+    all: Topology,
+    /// Those within reach, for rolls that cannot wait for anybody.
+    near: Topology,
+    /// Layouts that meet a rule by themselves, so that a thousand like rolls are judged once.
+    fine: BTreeSet<(Rule, u8, Vec<VolumeId>)>,
+    /// What was planned for rolls that stand like this one.
+    plans: BTreeMap<(Rule, bool, Patient), Repair>,
+}
+
+/// How many more drives may die before a roll is gone, then the newest first.
+type Urgency = (u32, Reverse<Hlc>, RollId);
+
+#[derive(Debug, Default)]
+struct Attempt {
+    under_way: bool,
+    due: u64,
+    failures: u32,
+}
+
+impl Node {
+    /// Rolls that wait for this node to make them whole.
+    pub fn repairs_waiting(&self) -> impl Iterator<Item = &RollId> {
+        self.repairs.waiting.values()
+    }
+
+    /// Whether somebody can better the layout of `roll`, or is at it: not a roll for which nothing more can be done.
+    pub fn can_be_bettered(&self, roll: &RollId) -> bool {
+        self.falls_short(roll)
+            && (!self.unmade(roll).is_empty()
+                || self.plan_for(roll).is_some_and(|repair| repair != Repair::Stays))
+    }
+
+    /// Puts `roll` in line when this node is its caretaker and something is to be done for it.
+    pub(super) fn review_repair(&mut self, roll: RollId) {
+        if let Some(old) = self.repairs.urgency.remove(&roll) {
+            self.repairs.waiting.remove(&old);
+        }
+        // It stands otherwise now: what could not be done before perhaps can.
+        if self.repairs.tried.get(&roll).is_some_and(|attempt| attempt.due == u64::MAX) {
+            self.repairs.tried.remove(&roll);
+        }
+        if self.is_dead(&roll) || self.caretaker(&roll) != Some(self.me) || self.note_fine(&roll) || !self.falls_short(&roll) {
+            return;
+        }
+        let Some((body, _)) = self.manifest.roll(&roll) else { return };
+        let left = evaluate_roll(&self.repairs.ground.all, &Rule::default(), &self.roll_view(body)).copies;
+        let said = self.manifest.roll_said(&roll).unwrap_or_default();
+        let urgency = (left.survives_volumes, Reverse(said), roll);
+        self.repairs.urgency.insert(roll, urgency);
+        self.repairs.waiting.insert(urgency, roll);
+    }
+
+    /// The node that sees to `roll` now: of those within reach one that can make shards of it without fetching any, a
+    /// studio before a vault, then by a hash that spreads the rolls.
+    pub fn caretaker(&self, roll: &RollId) -> Option<NodeId> {
+        let holdings = self.manifest.holdings(roll);
+        let holds_enough = |node: &NodeId| {
+            self.manifest.codings(roll).into_values().any(|coding| {
+                let held = holdings.get(&coding.coding).into_iter().flatten();
+                let own = held.filter(|(volume, _)| self.manifest.host_of(volume) == Some(*node));
+                let indexes: BTreeSet<u8> = own.flat_map(|(_, indexes)| indexes.iter().copied()).collect();
+                indexes.len() >= usize::from(coding.k)
+            })
+        };
+        let roomy = |node: &NodeId| {
+            self.repairs.ground.near.volumes().iter().any(|volume| volume.node == *node && volume.free > 0)
+        };
+        let near = self.connected.iter().chain([&self.me]).filter(|node| roomy(node));
+        near.min_by_key(|node| {
+            let draw = *blake3::hash(&[roll.0, node.0].concat()).as_bytes();
+            (!holds_enough(node), self.role_of(node) != Some(Role::Studio), draw)
+        })
+        .copied()
+    }
+
+    /// Whether the layout of `roll` meets its rule by itself on volumes that stay, and every shard that it wants is
+    /// somewhere: the quick answer for almost all rolls, remembered.
+    fn note_fine(&mut self, roll: &RollId) -> bool {
+        let Some((body, _)) = self.manifest.roll(roll) else { return false };
+        let Some((layout, coding)) = self.manifest.laid_out(roll) else { return false };
+        if !self.unmade(roll).is_empty() {
+            return false;
+        }
+        let key = (self.rule_of(body), coding.k, layout.volumes.clone());
+        if self.repairs.ground.fine.contains(&key) {
+            return true;
+        }
+        let wanted = Stock { k: coding.k, held: vec![], wanted: layout.volumes.clone(), may_grow: false };
+        let bare = Patient {
+            roll: *roll,
+            sealed_len: sealed_len(body),
+            codings: vec![wanted],
+            laid_out: Some(0),
+            may_recode: false,
+        };
+        let fine = wish_meets(&self.repairs.ground.all, &key.0, &bare);
+        if fine {
+            self.repairs.ground.fine.insert(key);
+        }
+        fine
+    }
+
+    /// Whether the layout of `roll` could be better, or wants a shard that nobody has.
+    fn falls_short(&self, roll: &RollId) -> bool {
+        let Some((body, _)) = self.manifest.roll(roll) else { return false };
+        let Some(patient) = self.patient(roll) else { return false };
+        !self.unmade(roll).is_empty() || !wish_meets(self.ground_for(roll), &self.rule_of(body), &patient)
+    }
+
+    /// The volumes to plan with. A roll that has lost something already and would not survive the next drive does not
+    /// wait for those who are away.
+    fn ground_for(&self, roll: &RollId) -> &Topology {
+        if self.is_endangered(roll) { &self.repairs.ground.near } else { &self.repairs.ground.all }
+    }
+
+    fn is_endangered(&self, roll: &RollId) -> bool {
+        let (Some((body, _)), Some((layout, _))) = (self.manifest.roll(roll), self.manifest.laid_out(roll))
+        else {
+            return false;
+        };
+        let ground = &self.repairs.ground.all;
+        let gone = |volume: &VolumeId| *volume != NOWHERE && ground.volume(*volume).is_none();
+        layout.volumes.iter().any(gone) && {
+            let standing = evaluate_roll(ground, &Rule::default(), &self.roll_view(body));
+            standing.readable && standing.copies.survives_volumes == 0
+        }
+    }
+
+    /// Indexes that the layout wants and of which nobody who counts has the shard.
+    fn unmade(&self, roll: &RollId) -> Vec<(u8, VolumeId)> {
+        let Some((layout, coding)) = self.manifest.laid_out(roll) else { return vec![] };
+        let holdings = self.manifest.holdings(roll);
+        let held = holdings.get(&coding.coding);
+        let somewhere = |index: u8| {
+            held.into_iter().flatten().any(|(volume, indexes)| {
+                indexes.contains(&index)
+                    && self.volume_counts(volume)
+                    && !self.manifest.is_disproved(roll, volume)
+            })
+        };
+        let made = usize::from(u8::MAX).min(coding.shards.len());
+        let wanted = (0u8..).zip(&layout.volumes).take(made);
+        wanted
+            .filter(|(index, volume)| {
+                self.repairs.ground.all.volume(**volume).is_some() && !somewhere(*index)
+            })
+            .map(|(index, volume)| (index, *volume))
+            .collect()
+    }
+
+    /// `roll` as the planner of repairs sees it.
+    fn patient(&self, roll: &RollId) -> Option<Patient> {
+        let (body, author) = self.manifest.roll(roll)?;
+        let (holdings, layout) = (self.manifest.holdings(roll), self.manifest.laid_out(roll));
+        let believed = self.role_of(&self.me) == Some(Role::Studio) || author == self.me;
+        let (codings, ground) = (self.manifest.codings(roll), self.ground_for(roll));
+        let stock = |coding: &Coding| {
+            let of_this = layout.filter(|(layout, _)| layout.coding == coding.coding);
+            let wanted = of_this.map(|(layout, _)| layout.volumes.clone()).unwrap_or_default();
+            let holders = |index: u8| -> BTreeSet<VolumeId> {
+                let stays = |volume: &VolumeId| {
+                    ground.volume(*volume).is_some() && !self.manifest.is_disproved(roll, volume)
+                };
+                let held = holdings.get(&coding.coding).into_iter().flatten();
+                held.filter(|(volume, held)| held.contains(&index) && stays(volume))
+                    .map(|(v, _)| *v)
+                    .collect()
+            };
+            let held = (0u8..).take(coding.shards.len()).map(holders).collect();
+            Stock { k: coding.k, held, wanted, may_grow: believed }
+        };
+        Some(Patient {
+            roll: *roll,
+            sealed_len: sealed_len(body),
+            codings: codings.values().map(|coding| stock(coding)).collect(),
+            laid_out: layout.and_then(|(layout, _)| codings.keys().position(|id| *id == layout.coding)),
+            may_recode: believed,
+        })
+    }
+
+    /// Looks whether the volumes that stay have changed, and works on what waits.
+    pub(super) fn repair(&mut self, now: Now, step: &mut Step) {
+        if self.repairs.ground_due <= now.steady {
+            self.repairs.ground_due = now.steady + GROUND_PERIOD;
+            self.look_at_ground();
+        }
+        let may = |roll: &RollId| {
+            let attempt = self.repairs.tried.get(roll);
+            attempt.is_none_or(|attempt| !attempt.under_way && attempt.due <= now.steady)
+        };
+        let ready = self.repairs.waiting.values().filter(|roll| may(roll)).take(PLANS);
+        for roll in ready.copied().collect::<Vec<RollId>>() {
+            let idle = self.repairs.tried.values().filter(|attempt| attempt.under_way).count() < REMAKES;
+            let unmade = self.unmade(&roll);
+            match unmade.is_empty() {
+                false if idle => self.make_missing(&roll, &unmade, step),
+                false => {}
+                true => self.lay_out(&roll, idle, now, step),
+            }
+        }
+    }
+
+    /// Everything is judged anew when other volumes stay than before, or they have other places, media or much less room.
+    fn look_at_ground(&mut self) {
+        let promised = self.promised();
+        let all = self.staying();
+        let near = Topology::new(all.volumes().iter().filter(|view| self.is_near(&view.node)).cloned());
+        let same = |a: &VolumeView, b: &VolumeView| {
+            let room = |view: &VolumeView| view.free.checked_ilog2();
+            (a.id, a.node, &a.site, a.media, room(a)) == (b.id, b.node, &b.site, b.media, room(b))
+        };
+        let alike = |old: &Topology, new: &Topology| {
+            let (old, new) = (old.volumes(), new.volumes());
+            old.len() == new.len() && old.iter().zip(new).all(|(a, b)| same(a, b))
+        };
+        let (all, near) = (all.less_room(&promised), near.less_room(&promised));
+        if alike(&self.repairs.ground.all, &all) && alike(&self.repairs.ground.near, &near) {
+            (self.repairs.ground.all, self.repairs.ground.near) = (all, near);
+            return;
+        }
+        self.repairs.ground = Ground { all, near, fine: BTreeSet::new(), plans: BTreeMap::new() };
+        self.repairs.tried.retain(|_, attempt| attempt.under_way);
+        self.look_at_all();
+    }
+
+    /// What is to be done for `roll`, by its own case or by that of one that stood like it.
+    fn plan_for(&self, roll: &RollId) -> Option<Repair> {
+        let (patient, (body, _)) = (self.patient(roll)?, self.manifest.roll(roll)?);
+        let (rule, endangered) = (self.rule_of(body), self.is_endangered(roll));
+        let key = (rule, endangered, Patient { roll: RollId([0; 32]), sealed_len: 0, ..patient.clone() });
+        if let Some(known) = self.repairs.ground.plans.get(&key) {
+            return Some(known.clone());
+        }
+        let ground = self.ground_for(roll);
+        let site = self.manifest.members().get(&self.me).map(|member| &member.site);
+        let mut planner = Planner::new(ground, rule, &LossRates::default(), site);
+        Some(plan(ground, &mut planner, &rule, &LossRates::default(), &patient))
+    }
+
+    /// Says a better layout, or has the shards made that it needs first.
+    fn lay_out(&mut self, roll: &RollId, may_make: bool, now: Now, step: &mut Step) {
+        let Some(patient) = self.patient(roll) else { return };
+        let Some(repair) = self.plan_for(roll) else { return };
+        let Some((body, _)) = self.manifest.roll(roll) else { return };
+        let key = (
+            self.rule_of(body),
+            self.is_endangered(roll),
+            Patient { roll: RollId([0; 32]), sealed_len: 0, ..patient.clone() },
+        );
+        if self.repairs.ground.plans.len() < REMEMBERED {
+            self.repairs.ground.plans.insert(key, repair.clone());
+        }
+        match repair {
+            // Nothing helps as things are: it is looked at again when the ground has changed.
+            Repair::Stays => {
+                let never = Attempt { under_way: false, due: u64::MAX, failures: 0 };
+                self.repairs.tried.insert(*roll, never);
+            }
+            Repair::Complete { coding, volumes } => {
+                let Some(coding) = self.manifest.codings(roll).into_values().nth(coding).cloned() else {
+                    return;
+                };
+                if volumes.len() <= coding.shards.len() {
+                    self.take_room(&volumes, shard_room(patient.sealed_len, coding.k));
+                    let layout = Layout { roll: *roll, coding: coding.coding, volumes };
+                    self.say(vec![Body::Layout(layout)], now, step);
+                } else if may_make {
+                    self.take_room(&volumes, shard_room(patient.sealed_len, coding.k));
+                    self.grow(&coding, volumes, step);
+                }
+            }
+            Repair::Recode(plan) if may_make => {
+                self.take_room(&plan.assignment, plan.shard_bytes);
+                let mut id = [0; 16];
+                id.copy_from_slice(&self.draw()[..16]);
+                let make = (0u8..).zip(plan.assignment.iter().copied()).collect();
+                let (coding, layout) = (CodingId(id), plan.assignment);
+                let remake = Remake { roll: *roll, coding, k: plan.k, unit: 0, known: vec![], make, layout };
+                self.start(remake, step);
+            }
+            Repair::Recode(_) => {}
+        }
+    }
+
+    /// Shards of the present layout that nobody has.
+    fn make_missing(&mut self, roll: &RollId, unmade: &[(u8, VolumeId)], step: &mut Step) {
+        let Some((layout, coding)) = self.manifest.laid_out(roll) else { return };
+        let (make, layout) = (unmade.to_vec(), layout.volumes.clone());
+        self.start(remake_of(coding, make, layout), step);
+    }
+
+    /// More shards of a coding than there were.
+    fn grow(&mut self, coding: &Coding, volumes: Vec<VolumeId>, step: &mut Step) {
+        let more = (0u8..).zip(volumes.iter().copied()).skip(coding.shards.len());
+        let make = more.filter(|(_, volume)| *volume != NOWHERE).collect();
+        self.start(remake_of(coding, make, volumes), step);
+    }
+
+    fn start(&mut self, remake: Remake, step: &mut Step) {
+        self.repairs.tried.entry(remake.roll).or_default().under_way = true;
+        step.effects.push(Effect::Remake(remake));
+    }
+
+    fn take_room(&mut self, volumes: &[VolumeId], bytes: u64) {
+        let mut taken: BTreeMap<VolumeId, u64> = BTreeMap::new();
+        for volume in volumes {
+            *taken.entry(*volume).or_default() += bytes;
+        }
+        let ground = &mut self.repairs.ground;
+        (ground.all, ground.near) = (ground.all.less_room(&taken), ground.near.less_room(&taken));
+        let full = |id: &VolumeId| ground.all.volume(*id).is_some_and(|view| view.free < bytes);
+        if volumes.iter().any(full) {
+            // What was planned for others like this one has no room any more.
+            ground.plans.clear();
+        }
+    }
+
+    /// A remaking came to its end.
+    pub(super) fn remade(&mut self, roll: RollId, outcome: Result<Made, String>, now: Now, step: &mut Step) {
+        match outcome {
+            Ok(Made { bodies, shards }) => {
+                self.repairs.tried.remove(&roll);
+                self.keep(shards, bodies, now, step);
+            }
+            Err(_) => {
+                let jitter = self.below(RETRY);
+                let attempt = self.repairs.tried.entry(roll).or_default();
+                attempt.under_way = false;
+                attempt.failures += 1;
+                let wait = RETRY.saturating_mul(1 << attempt.failures.min(10)).min(RETRY_MOST);
+                attempt.due = now.steady + wait + jitter;
+            }
+        }
+        self.dirty.insert(roll);
+    }
+}
+
+fn remake_of(coding: &Coding, make: Vec<(u8, VolumeId)>, layout: Vec<VolumeId>) -> Remake {
+    Remake {
+        roll: coding.roll,
+        coding: coding.coding,
+        k: coding.k,
+        unit: coding.unit,
+        known: coding.shards.clone(),
+        make,
+        layout,
+    }
+}

@@ -1,0 +1,182 @@
+//! Losses, leavers and newcomers: what is short is made whole wherever the volumes that stay allow it.
+
+use safelight_proto::record::{Leaver, Lost, Retired};
+
+use super::*;
+use crate::place::evaluate_roll;
+
+/// Whether `roll` meets the default rule by the picture of node `n`.
+fn is_safe(world: &World, n: u8, roll: &RollId) -> bool {
+    let node = world.node(n);
+    let (body, _) = node.manifest().roll(roll).expect("known");
+    evaluate_roll(&node.topology(), &node.rule_of(body), &node.roll_view(body)).met()
+}
+
+fn lose(world: &mut World, n: u8, by: u8) {
+    let others: Vec<NodeId> = world.hosts.keys().copied().filter(|other| *other != id(n)).collect();
+    for other in others {
+        world.queue.push_back((other, Event::Disconnected(id(n))));
+    }
+    world.hosts.remove(&id(n));
+    world.settle();
+    world.tell(by, Event::Say(vec![Body::Lost(Lost { node: id(n), lost: true })]));
+}
+
+/// One more vault with a volume, joined by the studio's invite and met by all.
+fn newcomer(world: &mut World, n: u8, v: u8, media: Media, place: &str) {
+    let others: Vec<u8> =
+        (1..20).filter(|other| *other != n && world.hosts.contains_key(&id(*other))).collect();
+    let secret = [n; 16];
+    let state = InviteState { role: Role::Vault, expires: u64::MAX, used_by: None, authority: None };
+    world.tell(1, Event::Invite(Hash::of(&secret), state));
+    let request = JoinRequest {
+        library: library(),
+        proof: Proof::Invite(secret),
+        site: site(place),
+        name: "new".into(),
+    };
+    world.tell(1, Event::Join { from: id(n), request, token: Token(1) });
+    let Some(JoinReply::Welcome { records, .. }) = world.hosts[&id(1)].replies.last().cloned() else {
+        panic!("node {n} was not let in")
+    };
+    world.add(n, records.iter().map(|r| Record::parse(library(), r).expect("valid")).collect());
+    others.iter().for_each(|other| world.meet(*other, n));
+    world.tell(n, Event::Say(vec![volume_info(v, media)]));
+    world.tell(n, Event::VolumeOpened { volume: volume(v), shards: vec![] });
+}
+
+#[test]
+fn a_lost_site_is_made_up_for_on_those_that_stay() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 80, 1);
+    world.pass(10_000);
+    newcomer(&mut world, 4, 5, Media::Nas, "office");
+    world.pass(5_000);
+    assert!(is_safe(&world, 1, &roll));
+    lose(&mut world, 2, 1);
+    assert!(!is_safe(&world, 1, &roll), "a shard is gone");
+    world.pass(10_000);
+    assert!(is_safe(&world, 1, &roll) && is_safe(&world, 3, &roll));
+    assert!(world.hosts[&id(4)].disk.iter().any(|(on, _)| *on == volume(5)), "the newcomer was put to use");
+    let (layout, coding) = world.node(1).manifest().laid_out(&roll).expect("laid out");
+    assert_eq!(
+        (coding.coding, layout.volumes.len()),
+        (CodingId([80; 16]), 4),
+        "nothing was coded anew for it"
+    );
+}
+
+#[test]
+fn with_two_sites_left_the_coding_grows() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 81, 1);
+    world.pass(10_000);
+    lose(&mut world, 2, 1);
+    world.pass(20_000);
+    assert!(is_safe(&world, 1, &roll), "two drives at the studio and one in the cloud can keep 3-2-1");
+    assert!(is_safe(&world, 3, &roll));
+}
+
+#[test]
+fn vaults_alone_do_what_they_can() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 82, 1);
+    world.pass(10_000);
+    for vault in [2, 3] {
+        world.queue.push_back((id(vault), Event::Disconnected(id(1))));
+    }
+    world.hosts.remove(&id(1));
+    world.settle();
+    world.pass(20_000);
+    assert_eq!(world.hosts[&id(2)].disk.len(), 1, "nothing moves while the studio is expected back");
+    // The grace runs out.
+    world.steady += 15 * 24 * 3_600_000;
+    world.pass(20_000);
+    let view = |n: u8| {
+        let node = world.node(n);
+        let (body, _) = node.manifest().roll(&roll).expect("known");
+        let rule = Rule { copies: 2, media: 1, offsite: 1, ..Rule::default() };
+        evaluate_roll(&node.topology(), &rule, &node.roll_view(body)).met()
+    };
+    assert!(view(2) && view(3), "either of the two vaults can bring all of it back by now");
+}
+
+#[test]
+fn a_newcomer_makes_old_shoots_safe() {
+    let mut world = World::default();
+    world.add(1, founding(1));
+    world.tell(1, Event::Say(vec![volume_info(1, Media::Ssd), volume_info(2, Media::Hdd)]));
+    for v in [1, 2] {
+        world.tell(1, Event::VolumeOpened { volume: volume(v), shards: vec![] });
+    }
+    // Two copies, one on each drive: all that one site can do.
+    let (roll, coding) = (RollId([83; 32]), CodingId([83; 16]));
+    let hashes: Vec<Hash> = (0..2u8).map(|index| Hash::of(&[83, index])).collect();
+    let body = ingested_body(roll, 83);
+    let bodies = vec![
+        body,
+        Body::Coding(Coding { roll, coding, k: 1, unit: 4096, shard_bytes: 600_000, shards: hashes.clone() }),
+        Body::Layout(Layout { roll, coding, volumes: vec![volume(1), volume(2)] }),
+    ];
+    let shard = |index: u8| Shard {
+        hash: hashes[usize::from(index)],
+        bytes: 600_000,
+        roll,
+        coding,
+        index,
+        staged: false,
+    };
+    let shards = vec![(volume(1), shard(0)), (volume(2), shard(1))];
+    world.hosts.get_mut(&id(1)).expect("there").disk.extend(shards.iter().map(|(v, s)| (*v, s.hash)));
+    world.tell(1, Event::Stored { bodies, shards, catalog: Hash::of(&[83]) });
+    world.pass(5_000);
+    assert!(!is_safe(&world, 1, &roll));
+    let before = world.node(1).manifest().count();
+    world.pass(60_000);
+    assert_eq!(world.node(1).manifest().count(), before, "where nothing can be done, nothing is");
+    newcomer(&mut world, 2, 3, Media::Nas, "friend");
+    world.pass(20_000);
+    assert!(is_safe(&world, 1, &roll), "a third copy at the friend's");
+    assert_eq!(world.hosts[&id(2)].disk.len(), 1);
+}
+
+#[test]
+fn a_leaving_volume_is_emptied_before_it_goes() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 84, 1);
+    newcomer(&mut world, 4, 5, Media::Nas, "office");
+    world.pass(10_000);
+    world
+        .tell(1, Event::Say(vec![Body::Retired(Retired { what: Leaver::Volume(volume(3)), retired: true })]));
+    for _ in 0..40 {
+        world.pass(500);
+        assert!(is_safe(&world, 1, &roll), "never below the rule on the way");
+    }
+    let (layout, _) = world.node(1).manifest().laid_out(&roll).expect("laid out");
+    assert!(!layout.volumes.contains(&volume(3)), "nothing is wanted there any more");
+    lose(&mut world, 2, 1);
+    assert!(is_safe(&world, 1, &roll), "and nothing is missed when it goes");
+}
+
+#[test]
+fn two_caretakers_do_no_harm() {
+    let mut world = three_sites();
+    newcomer(&mut world, 4, 5, Media::Nas, "office");
+    let rolls: Vec<RollId> = (90..100).map(|seed| ingested(&mut world, 1, seed, 1)).collect();
+    world.pass(20_000);
+    // Node 1 and node 3 do not see each other: each thinks that it is its turn.
+    world.queue.push_back((id(1), Event::Disconnected(id(3))));
+    world.queue.push_back((id(3), Event::Disconnected(id(1))));
+    world.settle();
+    lose(&mut world, 2, 1);
+    world.pass(30_000);
+    world.meet(1, 3);
+    world.pass(60_000);
+    assert!(same_records(&world));
+    for roll in rolls {
+        for n in [1, 3, 4] {
+            assert!(is_safe(&world, n, &roll));
+            assert_eq!(world.node(n).wants().count(), 0);
+        }
+    }
+}
