@@ -160,7 +160,8 @@ impl Kept {
             library: identity.library,
             reading_key: identity.reading_key,
         };
-        let (node, first) = Node::new(who, store.records()?, store.invites()?, catalogs.all()?, seed);
+        let (mut node, first) = Node::new(who, store.records()?, store.invites()?, catalogs.all()?, seed);
+        node.remember(store.memory()?);
         let volumes = store.volumes()?;
         Ok(Self { identity, store, catalogs, volumes, node, first })
     }

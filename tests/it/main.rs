@@ -33,4 +33,6 @@ mod cli;
 
 mod photos;
 
+mod deletion;
+
 mod tidy;

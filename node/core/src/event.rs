@@ -88,6 +88,39 @@ pub enum Ending {
     Declined,
 }
 
+/// What a node remembers of its trash over a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// How long it has run, in all its life, milliseconds. Time off is not in it.
+    pub running: u64,
+    /// The rolls that may go, by how long it had run when it first saw them so.
+    pub dead: BTreeMap<RollId, u64>,
+    /// What its brake is about.
+    pub brake: Brake,
+}
+
+/// The brake of one node: against a mistake or a thief who deletes everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Brake {
+    /// Why it holds, when it does.
+    pub held: Option<Mass>,
+    /// What was deleted before this much of the node's running time was looked at by its owner.
+    pub released: u64,
+}
+
+/// What was deleted within a day, against all there was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mass {
+    /// Files of the rolls that were deleted.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files of the library before.
+    pub of_files: u64,
+    /// Its bytes.
+    pub of_bytes: u64,
+}
+
 /// What the shell tells the core.
 #[derive(Debug)]
 pub enum Event {
@@ -201,6 +234,15 @@ pub enum Event {
         /// Its shards that are there.
         shards: Vec<Shard>,
     },
+    /// On a volume that was just opened are files that the ledger does not count: whole shards, or parts of some.
+    Unrecorded {
+        /// Which volume.
+        volume: VolumeId,
+        /// What they are of.
+        hashes: Vec<Hash>,
+    },
+    /// The owner has looked at what was deleted here, and means it.
+    ReleaseBrake,
     /// A volume of this node is not available now. Nothing on it is given up.
     VolumeGone(VolumeId),
     /// A shard was found bad and moved aside.
@@ -232,6 +274,12 @@ pub enum Write {
     PutShard(VolumeId, Shard),
     /// A shard is given up: its file may go once this is durable.
     DropShard(VolumeId, Hash),
+    /// The node has run so long, in all its life, milliseconds.
+    Running(u64),
+    /// Since which running time a roll may go; nothing when it may not any more.
+    Dead(RollId, Option<u64>),
+    /// How the brake stands.
+    Brake(Brake),
     /// An invite was given out or used.
     PutInvite {
         /// BLAKE3 of its secret.
@@ -314,8 +362,10 @@ pub enum Effect {
         /// Who may have it.
         from: NodeId,
     },
-    /// Remove a shard file that the ledger has given up.
+    /// Remove a shard file that the ledger has given up, or what came of it.
     Unlink(VolumeId, Hash),
+    /// Tell the owner that the brake holds: too much was deleted within a day.
+    Alert(Mass),
 }
 
 /// Proof that the writes of a step were committed and fsynced: the key to its effects.

@@ -71,6 +71,12 @@ pub enum Verb {
     Recover(RecoverArgs),
     /// Read every shard on this node's volumes and check it; what is bad is moved aside and repaired
     Verify(VerifyArgs),
+    /// Put a shoot, or some of its files, into the trash; nothing is gone before its quarantine ran out
+    Delete(DeleteArgs),
+    /// List what is in the trash, and how long it can be taken back
+    Trash,
+    /// Take a shoot, or some of its files, back from the trash
+    Undelete(DeleteArgs),
     /// Declare a node or a site lost, so that repairs begin at once
     Lost(LostArgs),
     /// Add a volume to this node, or let one leave
@@ -243,6 +249,17 @@ pub struct VerifyArgs {
     /// One volume only, by its folder or id
     #[arg(long, value_name = "VOLUME")]
     pub volume: Option<String>,
+}
+
+/// `delete`, `undelete`
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// The shoot, by name or id
+    #[arg(value_parser = values::shoot)]
+    pub shoot: String,
+    /// Only these files: paths or globs as `files` lists them
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
 }
 
 /// `lost`

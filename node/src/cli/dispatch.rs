@@ -39,6 +39,11 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
             let volume = args.volume.map(volume_name).transpose()?;
             ask(View::Verify, Command::Verify { volume })
         }
+        Verb::Delete(args) => ask(View::Deleted, Command::Delete { shoot: args.shoot, paths: args.paths }),
+        Verb::Trash => ask(View::Trash, Command::Trash),
+        Verb::Undelete(args) => {
+            ask(View::Undeleted, Command::Undelete { shoot: args.shoot, paths: args.paths })
+        }
         Verb::Lost(args) => {
             let site = args.site.map(|site| Casualty::Site(site.name().to_owned()));
             let what = args.node.map(Casualty::Node).or(site);

@@ -14,6 +14,7 @@ use safelight_proto::vocabulary::Site;
 pub mod files;
 mod rows;
 pub mod scrubs;
+mod trash;
 
 use rows::{InviteRow, ShardRow};
 
@@ -142,6 +143,7 @@ impl Store {
             write.open_table(INVITES)?;
             files::create(&write)?;
             scrubs::create(&write)?;
+            trash::create(&write)?;
         }
         write.commit()?;
         drop(db);
@@ -296,6 +298,7 @@ impl Store {
                             let row = InviteRow::encode(*role, *expires, *used_by);
                             invites.insert(&hash.0, row.as_slice())?;
                         }
+                        other => trash::keep(&write, other)?,
                     }
                 }
             }

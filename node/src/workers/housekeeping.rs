@@ -9,7 +9,7 @@ use safelight_proto::id::{Hash, VolumeId};
 use safelight_proto::limit;
 use safelight_proto::record::{Body, NodeInfo, VolumeInfo};
 
-use crate::blobs::{FsVolume, LedgerRow, StoreError};
+use crate::blobs::{FsVolume, LedgerRow, Reconciled, StoreError};
 use crate::driver::{Stopped, wall_millis};
 use crate::shell::Shell;
 use crate::volumes::State;
@@ -66,12 +66,16 @@ pub async fn round(shell: &Arc<Shell>, trust_declared: bool) -> Result<(), Stopp
 /// Opens a volume and tells the core what it holds; or notes why it cannot be opened.
 pub async fn open(shell: &Arc<Shell>, id: VolumeId, path: PathBuf) {
     match try_open(shell, id, &path).await {
-        Ok((volume, shards, gone)) => {
+        Ok((volume, shards, found)) => {
             tracing::info!(volume = %id, shards = shards.len(), "volume open");
             shell.volumes.set(id, path, State::Open(Arc::new(volume)));
             shell.core.tell(Event::VolumeOpened { volume: id, shards }).await;
-            for hash in gone {
+            for hash in found.missing.into_iter().chain(found.damaged) {
                 shell.core.tell(Event::ShardBad { volume: id, hash }).await;
+            }
+            let hashes: Vec<Hash> = found.unrecorded.into_iter().chain(found.partial).collect();
+            if !hashes.is_empty() {
+                shell.core.tell(Event::Unrecorded { volume: id, hashes }).await;
             }
         }
         Err(error) => {
@@ -85,12 +89,12 @@ pub async fn open(shell: &Arc<Shell>, id: VolumeId, path: PathBuf) {
     }
 }
 
-/// The open volume, what the ledger says it holds, and what of that is gone or damaged.
+/// The open volume, what the ledger says it holds, and how its files compare.
 async fn try_open(
     shell: &Arc<Shell>,
     id: VolumeId,
     path: &Path,
-) -> Result<(FsVolume, Vec<Shard>, Vec<Hash>), StoreError> {
+) -> Result<(FsVolume, Vec<Shard>, Reconciled), StoreError> {
     let store = Arc::clone(&shell.store);
     let read = tokio::task::spawn_blocking(move || store.shards(&id)).await;
     let Ok(Ok(shards)) = read else {
@@ -107,8 +111,7 @@ async fn try_open(
             tracing::warn!(%hash, "a damaged shard could not be moved aside: {error}");
         }
     }
-    let gone = found.missing.into_iter().chain(found.damaged).collect();
-    Ok((volume, shards, gone))
+    Ok((volume, shards, found))
 }
 
 async fn close(shell: &Arc<Shell>, id: VolumeId, path: PathBuf, volume: &FsVolume, why: String) {

@@ -11,10 +11,10 @@ use safelight_proto::vocabulary::{Role, Rule, Site};
 
 use super::{Entry, Manifest};
 
-const LOW_NODE: NodeId = NodeId([0; 32]);
-const HIGH_NODE: NodeId = NodeId([0xff; 32]);
-const LOW_ROLL: RollId = RollId([0; 32]);
-const HIGH_ROLL: RollId = RollId([0xff; 32]);
+pub(super) const LOW_NODE: NodeId = NodeId([0; 32]);
+pub(super) const HIGH_NODE: NodeId = NodeId([0xff; 32]);
+pub(super) const LOW_ROLL: RollId = RollId([0; 32]);
+pub(super) const HIGH_ROLL: RollId = RollId([0xff; 32]);
 const LOW_VOLUME: VolumeId = VolumeId([0; 16]);
 const HIGH_VOLUME: VolumeId = VolumeId([0xff; 16]);
 const LOW_CODING: CodingId = CodingId([0; 16]);

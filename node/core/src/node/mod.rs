@@ -23,6 +23,7 @@ mod picture;
 mod repair;
 mod rota;
 mod transfer;
+mod trash;
 
 pub use picture::{Condition, TRUST_PERIOD};
 
@@ -56,6 +57,7 @@ pub struct Node {
     exchange: Exchange,
     transfers: Transfers,
     care: care::Care,
+    bin: trash::Bin,
     repairs: repair::Repairs,
     invites: BTreeMap<Hash, InviteState>,
     /// The ledger: what lies on this node's open volumes.
@@ -96,6 +98,7 @@ impl Node {
             exchange: Exchange::default(),
             transfers: Transfers::default(),
             care: care::Care::new(catalogs),
+            bin: trash::Bin::new(),
             repairs: repair::Repairs::default(),
             invites,
             ledger: BTreeMap::new(),
@@ -169,9 +172,12 @@ impl Node {
             }
             Event::Catalog { hash, kept } => self.care.catalog(hash, kept, now),
             Event::VolumeOpened { volume, shards } => self.open_volume(volume, shards, now, &mut step),
+            Event::Unrecorded { volume, hashes } => self.bin.unrecorded(volume, hashes),
+            Event::ReleaseBrake => self.release_brake(now, &mut step),
             Event::VolumeGone(volume) => self.close_volume(volume),
             Event::ShardBad { volume, hash } => self.drop_shard(volume, hash, now, &mut step),
         }
+        self.sort_trash(now, &mut step);
         self.review(now, &mut step);
         self.exchange(now, &mut step);
         self.pump(now, &mut step);
@@ -180,6 +186,7 @@ impl Node {
 
     fn tick(&mut self, now: Now, step: &mut Step) {
         self.care_tick(now, step);
+        self.trash_tick(now, step);
         self.repair(now, step);
     }
 
@@ -212,6 +219,7 @@ impl Node {
 
     /// Every roll is to be looked at again: who is within reach decides who sees to what.
     fn look_at_all(&mut self) {
+        self.bin.look_again();
         self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
     }
 
@@ -252,12 +260,16 @@ impl Node {
     /// Marks the rolls that a record bears on.
     fn note(&mut self, record: &Record) {
         match record.key() {
-            Key::Roll(roll, _)
-            | Key::Coding(roll, ..)
-            | Key::Layout(roll, _)
-            | Key::Holding(roll, ..)
-            | Key::Audit(roll, ..) => {
+            Key::Roll(roll, _) => {
                 self.dirty.insert(roll);
+                self.bin.roll_came(record, &self.manifest);
+            }
+            Key::Coding(roll, ..) | Key::Layout(roll, _) | Key::Holding(roll, ..) | Key::Audit(roll, ..) => {
+                self.dirty.insert(roll);
+            }
+            Key::Trash(roll) => {
+                self.dirty.insert(roll);
+                self.bin.look_again();
             }
             // Who hosts a volume, whether it is believed, and what is asked for, bears on every roll.
             Key::Volume(..) | Key::Admit(..) | Key::Lost(_) | Key::Rule(_) => {
