@@ -1,14 +1,15 @@
 //! Scrub, quarantine and removal.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 
 use safelight_proto::id::Hash;
 
 use super::Result;
 use super::durable::Durable;
 use super::error::{Damage, StoreError};
-use super::tree::hash_file;
+use super::groups::Groups;
+use super::tree::read_tree;
 use super::volume::{FsVolume, blocking};
 use crate::disk::durable::{drop_cache, sync_dir};
 
@@ -19,17 +20,18 @@ impl FsVolume {
     pub async fn verify(&self, hash: Hash) -> Result<Durable> {
         let len = self.0.held(hash)?;
         let reader = self.open_reader(hash, len).await?;
+        let path = self.0.folders.shard(hash);
         let (bad, whole) = blocking(move || {
-            let there = reader.data().metadata()?.len();
-            drop_cache(reader.data())?;
-            let bad = reader.damaged();
-            // The outboard may be what is bad: then the bytes alone still give the hash.
-            let whole = there == len
-                && (bad.is_empty() || matches!(hash_file(reader.data()), Ok((found, _)) if found == hash));
-            Ok((bad, whole))
+            let read = read_tree(&path).ok().filter(|read| read.hash() == hash && read.len() == len);
+            let outboard = reader.outboard().map_or_else(|| Ok(Vec::new()), whole_file);
+            let bad = match &read {
+                Some(read) if outboard.is_ok_and(|outboard| outboard == read.outboard()) => Groups::none(),
+                // The outboard may be what is bad: then the bytes alone still give the hash.
+                _ => reader.damaged(),
+            };
+            (bad, read.is_some())
         })
-        .await
-        .map_err(|e: io::Error| self.fail(hash, e))?;
+        .await;
         if whole && bad.is_empty() {
             return Ok(Durable::new(hash, len));
         }
@@ -74,4 +76,12 @@ impl FsVolume {
         })
         .await
     }
+}
+
+/// What stands in a file, as it is on the medium.
+fn whole_file(mut file: &File) -> io::Result<Vec<u8>> {
+    drop_cache(file)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -10,8 +10,8 @@ use safelight_proto::id::Hash;
 use super::error::StoreError;
 use crate::disk::direct::Writer;
 
-/// The proof that a shard is durable on a volume: its bytes were fsynced, its name was fsynced, the page
-/// cache was dropped, and a reading after that gave its hash. Only this module makes one; the ledger demands
+/// The proof that a shard is durable on a volume: its bytes were fsynced, its name was fsynced,
+/// and a reading past the page cache gave its hash. Only this module makes one; the ledger demands
 /// one before it records a holding.
 ///
 /// On tmpfs and the like the same steps succeed and prove only that memory is sound: see

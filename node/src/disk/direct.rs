@@ -1,8 +1,8 @@
-//! Writing past the page cache (`O_DIRECT`).
+//! Writing and reading past the page cache (`O_DIRECT`).
 //!
-//! A shard is written once, and what is read back must not come from the cache: to copy it there first costs four
-//! times the processor's time of the transfer itself, and drives out what somebody may want. Where a file system
-//! has no direct writes (some in memory, some over a network) the same calls go through the cache.
+//! A shard is written once, and what is read back must not come from the cache: to copy it through there costs
+//! several times the processor's time of the transfer itself, and drives out what somebody may want. Where a file
+//! system has no direct transfers (some in memory, some over a network) the same calls go through the cache.
 
 use std::fmt;
 use std::fs::File;
@@ -14,6 +14,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::durable::drop_cache;
 
 /// What places, lengths and memory of a direct transfer are multiples of: no drive is known to ask for more.
 pub const ALIGN: usize = 4096;
@@ -50,8 +52,8 @@ impl DerefMut for Block {
     }
 }
 
-/// Whether transfers of `file` go past the page cache from now on. A file system that cannot do it says no, and
-/// they go through it as before.
+/// Makes transfers of `file` go past the page cache, or through it again, and says which. Where a file system
+/// cannot do without it, they go through it as before.
 pub fn bypass_cache(file: &File, bypass: bool) -> io::Result<bool> {
     let flags = fcntl_getfl(file)?;
     let wanted = if bypass { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT };
@@ -61,16 +63,59 @@ pub fn bypass_cache(file: &File, bypass: bool) -> io::Result<bool> {
     }
 }
 
-/// Writes aligned bytes at an aligned place. A file system that took the flag and refuses the write has it again
-/// through the cache.
-pub fn write_aligned(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-    match file.write_all_at(bytes, at) {
+fn is_direct(file: &File) -> io::Result<bool> {
+    Ok(fcntl_getfl(file)?.contains(OFlags::DIRECT))
+}
+
+/// What a file system answers that takes the flag and not the transfer.
+fn refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
+/// Writes bytes of a [`Block`], from its beginning, at an aligned place: past the cache as far as their number is
+/// aligned too.
+pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    let (aligned, tail) = bytes.split_at(bytes.len() / ALIGN * ALIGN);
+    let direct = is_direct(file)?;
+    match file.write_all_at(aligned, at) {
         // A write that came out short also ends here, with the rest no longer aligned.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+        Err(error) if direct && refused(&error) => {
             bypass_cache(file, false)?;
-            file.write_all_at(bytes, at)
+            return file.write_all_at(bytes, at);
         }
-        other => other,
+        other => other?,
+    }
+    if tail.is_empty() {
+        return Ok(());
+    }
+    bypass_cache(file, false)?;
+    file.write_all_at(tail, at + aligned.len() as u64)?;
+    bypass_cache(file, direct).map(drop)
+}
+
+/// Reads a file from front to back and hands on its pieces. What was cached of it before is dropped first, for
+/// file systems that read through the cache all the same. Returns how long it was.
+pub fn read_through(file: &File, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
+    drop_cache(file)?;
+    bypass_cache(file, true)?;
+    let (mut block, mut at) = (Block::new(), 0);
+    loop {
+        let read = match file.read_at(&mut block, at) {
+            Ok(0) => return Ok(at),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if refused(&error) && is_direct(file)? => {
+                bypass_cache(file, false)?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        each(&block[..read]);
+        at += read as u64;
+        if !read.is_multiple_of(ALIGN) {
+            // The end, most likely. From such a place only the cache can tell.
+            bypass_cache(file, false)?;
+        }
     }
 }
 
@@ -113,12 +158,7 @@ impl Writer {
         if let Some(behind) = &mut self.behind {
             behind.end()?;
         }
-        let (aligned, tail) = self.block[..self.filled].split_at(self.filled / ALIGN * ALIGN);
-        write_aligned(&self.file, aligned, self.at)?;
-        if !tail.is_empty() {
-            bypass_cache(&self.file, false)?;
-            self.file.write_all_at(tail, self.at + aligned.len() as u64)?;
-        }
+        write_at(&self.file, &self.block[..self.filled], self.at)?;
         self.file.sync_all()
     }
 
@@ -193,7 +233,7 @@ impl Drop for Behind {
 
 fn write_blocks(file: &File, incoming: &Receiver<(Block, u64)>, used: &Sender<Block>) -> io::Result<()> {
     for (block, at) in incoming {
-        write_aligned(file, &block, at)?;
+        write_at(file, &block, at)?;
         // Nobody waits for the last ones.
         let _ = used.send(block);
     }
@@ -218,13 +258,16 @@ mod tests {
         bytes
     }
 
-    /// Writes `bytes` in pieces of that many, and gives what is in the file then.
+    /// Writes `bytes` in pieces of that many, and gives what is in the file then, however it is read.
     fn written(dir: &Path, bytes: &[u8], piece: usize) -> Vec<u8> {
         let path = dir.join("file");
         let mut writer = Writer::new(File::create(&path).unwrap()).unwrap();
         bytes.chunks(piece).for_each(|piece| writer.write_all(piece).unwrap());
         writer.finish().unwrap();
-        std::fs::read(path).unwrap()
+        let (mut read, plain) = (Vec::new(), std::fs::read(&path).unwrap());
+        let len = read_through(&File::open(path).unwrap(), |piece| read.extend_from_slice(piece)).unwrap();
+        assert!(read == plain && len == read.len() as u64, "both ways of reading agree");
+        read
     }
 
     /// Where tests can write: the temporary folder, a folder beside the program (mostly a drive), memory.
@@ -245,7 +288,8 @@ mod tests {
     #[test]
     fn every_tail_around_a_block_comes_out_on_every_file_system() {
         let around = |edge: usize| [edge - 1, edge, edge + 1];
-        let lens = [0, 1].into_iter().chain([ALIGN, 2 * ALIGN, BLOCK, 3 * BLOCK].into_iter().flat_map(around));
+        let lens =
+            [0, 1].into_iter().chain([ALIGN, 2 * ALIGN, BLOCK, 3 * BLOCK].into_iter().flat_map(around));
         let lens: Vec<usize> = lens.chain(around(BLOCK + ALIGN)).collect();
         for dir in places() {
             for &len in &lens {
@@ -268,12 +312,28 @@ mod tests {
     #[test]
     fn a_refused_direct_write_goes_through_the_cache() {
         for dir in places() {
-            let file = File::create(dir.path().join("file")).unwrap();
+            let path = dir.path().join("file");
+            let file = File::create(&path).unwrap();
             bypass_cache(&file, true).unwrap();
-            // Nothing is aligned here: where the flag means something the system refuses the write.
-            let bytes = content(ALIGN + 1);
-            write_aligned(&file, &bytes[1..], 7).unwrap();
-            assert_eq!(std::fs::read(dir.path().join("file")).unwrap()[7..], bytes[1..]);
+            // No place is aligned here: where the flag means something the system refuses the write.
+            let bytes = content(2 * ALIGN + 1);
+            write_at(&file, &bytes, 7).unwrap();
+            assert!(std::fs::read(&path).unwrap()[7..] == bytes);
+        }
+    }
+
+    #[test]
+    fn a_tail_is_written_in_the_middle_of_direct_writes() {
+        for dir in places() {
+            let path = dir.path().join("file");
+            let file = File::create(&path).unwrap();
+            let direct = bypass_cache(&file, true).unwrap();
+            let mut block = Block::new();
+            block.copy_from_slice(&content(BLOCK));
+            write_at(&file, &block[..ALIGN + 5], BLOCK as u64).unwrap();
+            assert_eq!(is_direct(&file).unwrap(), direct);
+            write_at(&file, &block, 0).unwrap();
+            assert!(std::fs::read(&path).unwrap() == [&block[..], &block[..ALIGN + 5]].concat());
         }
     }
 
