@@ -8,7 +8,7 @@ use safelight_proto::id::Hash;
 use super::Result;
 use super::durable::Durable;
 use super::error::{Damage, StoreError};
-use super::tree::hash_file;
+use super::tree::read_tree;
 use super::volume::{FsVolume, blocking};
 use crate::disk::durable::{drop_cache, sync_dir};
 
@@ -29,13 +29,14 @@ impl FsVolume {
     ) -> Result<Durable> {
         let len = self.0.held(hash)?;
         let reader = self.open_reader(hash, len).await?;
+        let path = self.0.folders.shard(hash);
         let read = blocking(move || {
             let there = reader.data().metadata()?.len();
             drop_cache(reader.data())?;
             let Some(bad) = reader.damaged(&mut step) else { return Ok(None) };
             // The outboard may be what is bad: then the bytes alone still give the hash.
             let whole = there == len
-                && (bad.is_empty() || matches!(hash_file(reader.data()), Ok((found, _)) if found == hash));
+                && (bad.is_empty() || read_tree(&path).is_ok_and(|read| read.hash() == hash));
             Ok(Some((bad, whole)))
         })
         .await

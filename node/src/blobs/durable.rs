@@ -1,7 +1,6 @@
 //! Durability is a type: [`Durable`] can be made only where the order of an honest write was kept.
 
 use std::fs::File;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use safelight_proto::id::Hash;
 
 use super::error::StoreError;
+use crate::disk::direct::Writer;
 
-/// Bytes gathered before they are written; larger pieces go straight to the file.
-const BUFFER: usize = 256 * 1024;
-
-/// The proof that a shard is durable on a volume: its bytes were fsynced, its name was fsynced, the page
-/// cache was dropped, and a reading after that gave its hash. Only this module makes one; the ledger demands
+/// The proof that a shard is durable on a volume: its bytes were fsynced, its name was fsynced,
+/// and a reading past the page cache gave its hash. Only this module makes one; the ledger demands
 /// one before it records a holding.
 ///
 /// On tmpfs and the like the same steps succeed and prove only that memory is sound: see
@@ -61,9 +58,8 @@ pub struct LedgerRow {
 /// is finished, it leaves nothing behind.
 #[derive(Debug)]
 pub struct ShardDraft {
-    file: File,
+    writer: Writer,
     path: PathBuf,
-    buffer: Vec<u8>,
     written: u64,
     reserved: Reservation,
     kept: bool,
@@ -71,8 +67,9 @@ pub struct ShardDraft {
 
 impl ShardDraft {
     pub(super) fn create(path: PathBuf, reserved: Reservation) -> Result<Self, StoreError> {
-        let file = File::create_new(&path).map_err(|e| StoreError::io(&path, e))?;
-        Ok(Self { file, path, buffer: Vec::with_capacity(BUFFER), written: 0, reserved, kept: false })
+        let writer = File::create_new(&path).and_then(Writer::new);
+        let writer = writer.map_err(|e| StoreError::io(&path, e))?;
+        Ok(Self { writer, path, written: 0, reserved, kept: false })
     }
 
     /// Appends bytes. More than was reserved is refused, so that a volume cannot overrun its capacity.
@@ -81,28 +78,14 @@ impl ShardDraft {
         if after > self.reserved.bytes {
             return Err(StoreError::Refused("a shard came out longer than announced"));
         }
-        self.append(bytes).map_err(|e| StoreError::io(&self.path, e))?;
+        self.writer.write_all(bytes).map_err(|e| StoreError::io(&self.path, e))?;
         self.written = after;
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.buffer.len() + bytes.len() > BUFFER {
-            self.file.write_all(&self.buffer)?;
-            self.buffer.clear();
-        }
-        if bytes.len() >= BUFFER {
-            return self.file.write_all(bytes);
-        }
-        self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 
     /// Makes the bytes durable and hands over the file, which from now on is the caller's to place.
     pub(super) fn seal(mut self) -> Result<Sealed, StoreError> {
-        let fail = |e| StoreError::io(&self.path, e);
-        self.file.write_all(&self.buffer).map_err(fail)?;
-        self.file.sync_all().map_err(fail)?;
+        self.writer.finish().map_err(|e| StoreError::io(&self.path, e))?;
         self.kept = true;
         let reserved = std::mem::take(&mut self.reserved);
         Ok(Sealed { path: self.path.clone(), len: self.written, fleeting: true, _reserved: reserved })

@@ -1,32 +1,38 @@
-//! iroh-blobs' `FsStore` as an index: it reads a finished shard where it lies, hashes it and keeps its
-//! outboard. It owns no photo bytes, and its database can be thrown away at any time.
+//! iroh-blobs' `FsStore` as an index: the outboard of every shard is a blob in it, named by the shard's hash. It
+//! owns no photo bytes, and its database can be thrown away at any time.
+//!
+//! The shards themselves are not imported. An import reads what it enters, through the page cache and a buffer of
+//! its own, and that was more than half of what an ingest cost, beside a reading past the cache that proves more.
+//! That reading makes the outboard, too; there is no way to hand it in for a shard without another reading.
 //!
 //! What was learnt about 0.104, and shapes this file: an import is acknowledged before its transaction is
 //! committed (hence [`Index::sync`]); a database whose creation was interrupted never opens again (hence the
 //! temporary name); an entry in use keeps its old file handle over an import, and an entry remembers every
 //! path its file ever had, so that what the database serves may not be what is on the disk (hence all reading
 //! and sending is done from the files); there is no delete, so the entry of a removed shard stays behind and
-//! is written over when the shard comes back. Garbage collection is off and nothing is inlined.
+//! is written over when the shard comes back. Garbage collection is off, and no outboard is inlined.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use iroh_blobs::BlobFormat;
 use iroh_blobs::api::blobs::{AddPathOptions, AddProgressItem, ImportMode};
 use iroh_blobs::store::fs::FsStore;
 use iroh_blobs::store::fs::options::{InlineOptions, Options, PathOptions};
+use safelight_core::code::HashedTree;
 use safelight_proto::id::Hash;
 use tokio::sync::RwLock;
 
+use super::volume::blocking;
 use crate::disk::durable::sync_dir;
 
 /// How long a database of this process that is still closing is waited for.
 const CLOSING: Duration = Duration::from_secs(5);
-/// How often the progress of an import is looked at.
-const PROGRESS: Duration = Duration::from_millis(3);
+/// Most bytes of hashes over an outboard that are kept in the database: enough for the largest shard's.
+const INLINED: u64 = 1 << 20;
 /// How long a clean close may take.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
@@ -64,15 +70,25 @@ impl Index {
         Ok((Self { root, store: RwLock::new(store) }, rebuilt))
     }
 
-    /// Reads the file at `path`, writes its outboard and enters it under the hash of what was read, which is
-    /// returned. A database that fails is made anew once.
-    pub(super) async fn import(&self, path: &Path) -> Result<Hash, IndexError> {
-        let first = import(&*self.store.read().await, path).await;
+    /// Keeps the outboard of a shard that was read to its end: the file at its place, its line in the database.
+    /// A database that fails is made anew once. A shard of one group needs none.
+    pub(super) async fn enter(&self, shard: HashedTree) -> Result<(), IndexError> {
+        let (hash, outboard) = (shard.hash(), shard.outboard());
+        drop(shard);
+        if outboard.is_empty() {
+            return Ok(());
+        }
+        let path = self.outboard(hash);
+        let (from, to) = (PathOptions::new(&self.root).temp_path.join(hash.to_string()), path.clone());
+        blocking(move || std::fs::write(&from, outboard).and_then(|()| std::fs::rename(&from, to)))
+            .await
+            .map_err(IndexError::Io)?;
+        let first = enter(&*self.store.read().await, hash, &path).await;
         match first {
             Err(IndexError::Database(error)) => {
                 tracing::warn!(%error, "the shard index failed; it is moved aside and made anew");
                 self.remake().await?;
-                import(&*self.store.read().await, path).await
+                enter(&*self.store.read().await, hash, &path).await
             }
             other => other,
         }
@@ -107,26 +123,23 @@ impl Index {
     }
 }
 
-async fn import(store: &FsStore, path: &Path) -> Result<Hash, IndexError> {
+/// Enters the outboard at `path` as a blob under its own hash, with the shard's hash as its name.
+async fn enter(store: &FsStore, shard: Hash, path: &Path) -> Result<(), IndexError> {
     let options =
         AddPathOptions { path: path.to_owned(), mode: ImportMode::TryReference, format: BlobFormat::Raw };
     let mut progress = pin!(store.add_path_with_opts(options).stream().await);
     while let Some(item) = progress.next().await {
-        let mut ready = Some(item);
-        while let Some(item) = ready {
-            match item {
-                AddProgressItem::Done(tag) => return Ok(Hash(*tag.hash().as_bytes())),
-                AddProgressItem::Error(error) if error.raw_os_error().is_some() => {
-                    return Err(IndexError::Io(error));
-                }
-                AddProgressItem::Error(error) => return Err(IndexError::Database(error.to_string())),
-                _ => {}
+        match item {
+            AddProgressItem::Done(blob) => {
+                let named = store.tags().set(shard.0, blob.hash_and_format()).await;
+                return named.map_err(|e| IndexError::Database(e.to_string()));
             }
-            ready = progress.next().now_or_never().flatten();
+            AddProgressItem::Error(error) if error.raw_os_error().is_some() => {
+                return Err(IndexError::Io(error));
+            }
+            AddProgressItem::Error(error) => return Err(IndexError::Database(error.to_string())),
+            _ => {}
         }
-        // There is an item for every 16 KiB, dropped when nobody takes it. Waking up for each costs more than
-        // hashing.
-        tokio::time::sleep(PROGRESS).await;
     }
     Err(IndexError::Database("the import ended without a result".to_owned()))
 }
@@ -156,7 +169,7 @@ async fn load(root: &Path, database: &Path) -> Result<FsStore, IndexError> {
     let started = std::time::Instant::now();
     loop {
         let mut options = Options::new(root);
-        options.inline = InlineOptions::NO_INLINE;
+        options.inline = InlineOptions { max_outboard_inlined: INLINED, ..InlineOptions::NO_INLINE };
         match FsStore::load_with_opts(database.to_owned(), options).await {
             Ok(store) => return Ok(store),
             // The volume's lock is ours, so it can only be a store of this process that is still closing.

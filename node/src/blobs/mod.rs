@@ -9,12 +9,12 @@
 //! shards/       <hash>.shard: finished shards, plain self-describing files
 //! drafts/       what is being written or received
 //! bad/          damaged shards, moved aside, never deleted by us unasked
-//! store/        iroh-blobs' FsStore: the outboards, and a database that is only an index
+//! store/        iroh-blobs' FsStore: the outboards as its blobs, and a database that is only an index
 //! ```
 //!
 //! The rules, each forced by something measured about iroh-blobs 0.104: the ledger (another module's) and the
 //! files are the truth, and the store's database may be lost at any time; every shard enters by the one way
-//! of [`FsVolume::finish`], which writes, fsyncs, renames, drops the page cache and reads back; a received
+//! of [`FsVolume::finish`], which writes, fsyncs, renames and reads back, past the page cache; a received
 //! shard is collected in a file of ours and then takes that same way, because an import of a stream over an
 //! old entry would change nothing and say "done"; reading and sending verify the files themselves; garbage
 //! collection is off.

@@ -1,7 +1,7 @@
-//! The honest write: fsync, name, fsync of the directory, out of the page cache, read back, index; only then
+//! The honest write: fsync, name, fsync of the directory, read back past the page cache, index; only then
 //! [`Durable`].
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 
 use safelight_proto::id::Hash;
@@ -10,8 +10,9 @@ use super::Result;
 use super::durable::{Durable, Sealed, ShardDraft};
 use super::error::{Damage, StoreError};
 use super::groups::Groups;
+use super::tree::read_tree;
 use super::volume::{FsVolume, Inner, blocking, size_of};
-use crate::disk::durable::{drop_cache, sync_dir, sync_file};
+use crate::disk::durable::{sync_dir, sync_file};
 
 impl FsVolume {
     /// Makes written shards durable, each under the hash it is to have. Many at once share the fsyncs of
@@ -89,30 +90,17 @@ impl FsVolume {
         Ok(sealed.len)
     }
 
-    /// Reads a shard file from the medium, through the index, which computes its outboard on the way. A file
-    /// with other content is moved aside.
+    /// Reads a shard file from the medium, which makes its outboard on the way, and enters it in the index. A
+    /// file with other content is moved aside.
     pub(super) async fn read_back(&self, hash: Hash, len: u64) -> Result<()> {
         let path = self.0.folders.shard(hash);
-        let there = {
-            let path = path.clone();
-            blocking(move || {
-                let file = File::open(&path)?;
-                drop_cache(&file)?;
-                Ok(file.metadata()?.len())
-            })
-            .await
-            .map_err(|e: io::Error| self.fail(hash, e))?
-        };
-        let got = match there {
-            0 => Hash::of(&[]),
-            _ => self.0.index.import(&path).await.map_err(|e| self.0.index_error(e))?,
-        };
-        if got == hash && there == len {
-            return Ok(());
+        let read = blocking(move || read_tree(&path)).await.map_err(|e| self.fail(hash, e))?;
+        if read.hash() == hash && read.len() == len {
+            return self.0.index.enter(read).await.map_err(|e| self.0.index_error(e));
         }
         let inner = self.0.clone();
         blocking(move || inner.move_aside(hash)).await?;
-        Err(StoreError::ReadBack { expected: hash, got })
+        Err(StoreError::ReadBack { expected: hash, got: read.hash() })
     }
 
     /// Makes outboards and index durable, and only then calls the shards durable and held.

@@ -12,7 +12,7 @@ use safelight_proto::shard::{BLOCK, ShardId};
 use super::Result;
 use super::error::{Damage, StoreError};
 use super::groups::{GROUP, Groups};
-use super::tree::{Tree, outboard_len};
+use super::tree::{Tree, outboard_len, read_tree};
 use super::volume::{FsVolume, blocking};
 use crate::disk::durable::forget;
 
@@ -166,7 +166,10 @@ impl FsVolume {
             }
             Err(error) => return Err(self.fail(hash, error)),
         }
-        let got = self.0.index.import(&path).await.map_err(|e| self.0.index_error(e))?;
-        if got == hash { Ok(()) } else { Err(self.0.all_bad(hash, len)) }
+        let read = blocking(move || read_tree(&path)).await.map_err(|e| self.fail(hash, e))?;
+        if read.hash() != hash {
+            return Err(self.0.all_bad(hash, len));
+        }
+        self.0.index.enter(read).await.map_err(|e| self.0.index_error(e))
     }
 }

@@ -8,7 +8,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -23,13 +22,12 @@ use super::groups::{GROUP, Groups};
 use super::stream::{Broken, Piece, decode, stream_len};
 use super::tree::Tree;
 use super::volume::{FsVolume, Inner, blocking};
+use crate::disk::direct::{BLOCK, Block, bypass_cache, write_at};
 
 /// Bytes read from a peer at a time.
 const PIECE: usize = 64 * 1024;
 /// Pieces that wait between the network and the disk.
 const WAITING: usize = 16;
-/// Verified bytes gathered before they are written.
-const RUN: usize = 1 << 20;
 
 /// What became of a stream that was taken in.
 #[derive(Debug, PartialEq, Eq)]
@@ -174,6 +172,8 @@ impl Partial {
             known.unwrap_or_else(|| verified(hash, len, &data, &outboard))
         };
         inner.state().partial.insert(hash, have.clone());
+        // From here on the data is only written; in whole groups but for the end.
+        bypass_cache(&data, true).map_err(fail)?;
         Ok(Self { hash, len, data, outboard, have, lease })
     }
 
@@ -193,8 +193,8 @@ impl Partial {
         };
         let taken = decode(self.hash, self.len, groups, pieces, |piece| {
             let takes = match &piece {
-                Piece::Pair(at, _) => pairs.takes(*at),
-                Piece::Group(at, _) => bytes.takes(*at),
+                Piece::Pair(at, pair) => pairs.takes(*at, pair),
+                Piece::Group(at, group) => bytes.takes(*at, group),
             };
             if !takes {
                 write(&mut pairs, &mut bytes)?;
@@ -229,31 +229,33 @@ impl Partial {
 struct Run<'a> {
     file: &'a File,
     start: u64,
-    bytes: Vec<u8>,
+    block: Block,
+    len: usize,
 }
 
 impl<'a> Run<'a> {
     fn new(file: &'a File) -> Self {
-        Self { file, start: 0, bytes: Vec::with_capacity(RUN) }
+        Self { file, start: 0, block: Block::new(), len: 0 }
     }
 
-    /// Whether bytes of that place can be added before a write.
-    fn takes(&self, at: u64) -> bool {
-        self.bytes.is_empty() || (at == self.start + self.bytes.len() as u64 && self.bytes.len() < RUN)
+    /// Whether so many bytes of that place can be added before a write.
+    fn takes(&self, at: u64, bytes: &[u8]) -> bool {
+        self.len == 0 || (at == self.start + self.len as u64 && self.len + bytes.len() <= BLOCK)
     }
 
     fn add(&mut self, at: u64, bytes: &[u8]) {
-        if self.bytes.is_empty() {
+        if self.len == 0 {
             self.start = at;
         }
-        self.bytes.extend_from_slice(bytes);
+        self.block[self.len..][..bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
     }
 
     /// Writes what was gathered and returns where it lies.
     fn write(&mut self) -> io::Result<Range<u64>> {
-        self.file.write_all_at(&self.bytes, self.start)?;
-        let written = self.start..self.start + self.bytes.len() as u64;
-        self.bytes.clear();
+        write_at(self.file, &self.block[..self.len], self.start)?;
+        let written = self.start..self.start + self.len as u64;
+        self.len = 0;
         Ok(written)
     }
 }

@@ -10,11 +10,14 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use safelight_core::code::{HashedTree, TreeHasher};
 use safelight_proto::id::Hash;
 
 use super::groups::{GROUP, Groups, count};
+use crate::disk::direct::read_through;
 
 /// Bytes of a pair of hashes.
 const PAIR: u64 = 64;
@@ -92,18 +95,11 @@ impl Tree<'_> {
     }
 }
 
-/// BLAKE3 of a whole file, from its bytes alone.
-pub(super) fn hash_file(file: &File) -> io::Result<(Hash, u64)> {
-    let (mut hasher, mut buffer, mut at) = (blake3::Hasher::new(), vec![0; 1 << 20], 0);
-    loop {
-        match file.read_at(&mut buffer, at)? {
-            0 => return Ok((hasher.finalize().into(), at)),
-            n => {
-                hasher.update(&buffer[..n]);
-                at += n as u64;
-            }
-        }
-    }
+/// BLAKE3 of a whole file and its tree, from its bytes alone, as they are on the medium.
+pub(super) fn read_tree(path: &Path) -> io::Result<HashedTree> {
+    let mut hasher = TreeHasher::new();
+    read_through(&File::open(path)?, |bytes| hasher.update(bytes))?;
+    Ok(hasher.finish())
 }
 
 fn leaf_hash(offset: u64, bytes: &[u8], root: bool) -> ChainingValue {
@@ -185,7 +181,10 @@ mod tests {
             let (good, found) = damaged(&tree, &Groups::all(len as u64));
             prop_assert_eq!(good.len() as u64, len as u64 - found.bytes(len as u64));
             prop_assert_eq!(found, really);
-            prop_assert_eq!(hash_file(&file(&intact)).unwrap(), (tree.hash, len as u64));
+            let mut named = tempfile::NamedTempFile::new().unwrap();
+            named.write_all(&intact).unwrap();
+            let read = read_tree(named.path()).unwrap();
+            prop_assert_eq!((read.hash(), read.len(), read.outboard()), (tree.hash, len as u64, bao.data));
         }
     }
 

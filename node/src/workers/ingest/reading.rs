@@ -2,12 +2,17 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::num::NonZeroU64;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{Advice, fadvise};
 use safelight_proto::id::Hash;
 use safelight_proto::limit::SEGMENT;
+
+/// Bytes read after which the page cache is asked to let them go.
+const CACHED: u64 = 8 << 20;
 
 /// Why a file was not read.
 #[derive(Debug)]
@@ -55,6 +60,8 @@ pub struct Reading {
     modified: Option<SystemTime>,
     /// Bytes behind the read position.
     at: u64,
+    /// Bytes of them that the page cache may have let go.
+    let_go: u64,
     #[cfg(test)]
     pub between: Option<Between>,
 }
@@ -75,6 +82,7 @@ impl Reading {
             modified: meta.modified().ok(),
             file,
             at: 0,
+            let_go: 0,
             #[cfg(test)]
             between: None,
         })
@@ -142,6 +150,16 @@ impl Reading {
         }
         self.at += read as u64;
         Ok(read)
+    }
+
+    /// Lets the page cache forget what was read for good. A card goes through it once: what is cached of it costs
+    /// fresh memory at every page and drives out what is wanted.
+    pub fn let_go(&mut self) {
+        if self.at >= self.let_go + CACHED || self.at == self.len {
+            // It is only a wish. What the system read ahead stays.
+            let _ = fadvise(&self.file, 0, NonZeroU64::new(self.at), Advice::DontNeed);
+            self.let_go = self.at;
+        }
     }
 
     /// Whether the file is still what it was when it was opened, and still the one at its path.

@@ -265,6 +265,7 @@ impl Worker {
             let filled = if waiting.is_empty() {
                 let filled = reading.read(buffer)?;
                 hasher.update(&buffer[..filled]);
+                reading.let_go();
                 filled
             } else {
                 let filled = waiting.len().min(buffer.len());
