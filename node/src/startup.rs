@@ -66,7 +66,7 @@ impl Running {
         let kept = tokio::task::spawn_blocking(move || Kept::load(&database, &folder))
             .await
             .map_err(|error| StartError::System(error.to_string()))??;
-        let trust_declared = std::env::var_os("SAFELIGHT_TRUST_DECLARED").is_some_and(|value| value == "1");
+        let trust_declared = housekeeping::trust_declared();
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
         let config = NetConfig {
             secret: kept.identity.secret,
@@ -160,7 +160,8 @@ impl Kept {
             library: identity.library,
             reading_key: identity.reading_key,
         };
-        let (node, first) = Node::new(who, store.records()?, store.invites()?, catalogs.all()?, seed);
+        let (mut node, first) = Node::new(who, store.records()?, store.invites()?, catalogs.all()?, seed);
+        node.remember(store.memory()?);
         let volumes = store.volumes()?;
         Ok(Self { identity, store, catalogs, volumes, node, first })
     }

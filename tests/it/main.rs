@@ -23,6 +23,8 @@ mod damage;
 
 mod repair;
 
+mod leaving;
+
 mod scrub;
 
 mod salvage;
@@ -30,5 +32,7 @@ mod salvage;
 mod cli;
 
 mod photos;
+
+mod deletion;
 
 mod tidy;

@@ -65,18 +65,19 @@ impl FsVolume {
         blocking(move || inner.move_aside(hash)).await
     }
 
-    /// Deletes a shard for good, durably. iroh-blobs keeps a stale line in its database; the shard can only
-    /// come back by a write that is read back, which replaces that line.
+    /// Deletes a shard for good, durably, or what has come of one that nobody is receiving now. iroh-blobs keeps a stale
+    /// line in its database; the shard can only come back by a write that is read back, which replaces that line.
     pub async fn remove(&self, hash: Hash) -> Result<()> {
         let _one = self.0.placing.lock().await;
         let inner = self.0.clone();
         blocking(move || {
             let path = inner.folders.shard(hash);
+            let parts = inner.forget_partial(hash)?;
             match fs::remove_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     inner.check()?;
                     inner.state().held.remove(&hash);
-                    return Err(StoreError::NotHere(hash));
+                    return if parts { Ok(()) } else { Err(StoreError::NotHere(hash)) };
                 }
                 other => other.map_err(|e| inner.judge(StoreError::io(&path, e)))?,
             }

@@ -37,7 +37,9 @@ pub fn status(
     let topology = node.topology();
     let all = shoots(node, names, key);
     let chosen = only(&all)?;
-    let documents: Vec<doc::ShootDoc> = chosen.iter().map(|shoot| shoot.document(node, &topology)).collect();
+    let mut documents: Vec<doc::ShootDoc> =
+        chosen.iter().map(|shoot| shoot.document(node, &topology)).collect();
+    tell_of_trash(node, &mut documents);
     let verdict = documents.iter().map(|shoot| shoot.verdict).max().unwrap_or(doc::Verdict::Safe);
     let rolls = chosen.iter().flat_map(|shoot| shoot.rolls.iter().map(|roll| roll.roll));
     Ok(doc::StatusDoc {
@@ -58,6 +60,29 @@ pub fn verdict(node: &Node, names: &Names, key: Option<&ReadingKey>) -> doc::Ver
     let topology = node.topology();
     let verdicts = shoots(node, names, key).into_iter().map(|shoot| shoot.judge(node, &topology).verdict);
     super::verdict(library_verdict(verdicts))
+}
+
+/// What is deleted still takes room; where room is what a remedy asks for, that is worth knowing.
+fn tell_of_trash(node: &Node, shoots: &mut [doc::ShootDoc]) {
+    let bytes = match shoots.iter().any(|shoot| shoot.remedy.is_some()) {
+        true => node.trash_bytes(),
+        false => 0,
+    };
+    for remedy in shoots.iter_mut().filter_map(|shoot| shoot.remedy.as_mut()).filter(|_| bytes > 0) {
+        let bytes = crate::cli::units::bytes(bytes);
+        remedy.push_str(&format!(" The trash takes {bytes}, which are freed in time (`safelight trash`)."));
+    }
+}
+
+/// What the owner has to know and to decide when the brake holds.
+fn brake(node: &Node) -> Option<String> {
+    let mass = node.braked()?;
+    Some(format!(
+        "THE BRAKE HOLDS: {} of {} files were deleted within a day. This node frees nothing of it until you say so; all \
+         of it is still here and can be taken back (`safelight trash`, `safelight undelete SHOOT`). If it was meant: \
+         safelight config brake release",
+        mass.files, mass.of_files
+    ))
 }
 
 fn transfers(pending: &BTreeMap<NodeId, u64>, local: &Local, me: NodeId) -> Vec<doc::TransferDoc> {
@@ -92,6 +117,7 @@ fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
             }
         })
         .collect();
+    warnings.extend(brake(node));
     warnings.extend(clocks(node, wall_millis()));
     warnings.extend(scrubs(node, wall_millis()));
     warnings.extend(stuck(node));
@@ -229,7 +255,9 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                 used_bytes: used.get(&id).copied().unwrap_or_default(),
                 state: match () {
                     () if !node.counts(&host) => doc::VolumeState::Lost,
-                    () if unavailable => doc::VolumeState::Unavailable,
+                    () if unavailable || info.absent > 0 => doc::VolumeState::Unavailable,
+                    () if node.is_leaving(&id) && node.is_missed(&id) => doc::VolumeState::Leaving,
+                    () if node.is_leaving(&id) => doc::VolumeState::Retired,
                     () if info.free == 0 => doc::VolumeState::Full,
                     () => doc::VolumeState::Ok,
                 },

@@ -12,10 +12,11 @@ use safelight_proto::record::{
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::*;
-use crate::event::{Committed, Ending, Made, Question, Remake};
+use crate::event::{Committed, Ending, Made, Memory, Question, Remake};
 
 mod audits;
 mod repair;
+mod trash;
 
 const AUTHORITY: u8 = 200;
 const SECRET: [u8; 16] = [42; 16];
@@ -45,6 +46,7 @@ struct Host {
     node: Node,
     records: BTreeMap<RecordId, Vec<u8>>,
     disk: BTreeSet<(VolumeId, Hash)>,
+    memory: Memory,
     /// Volumes that lost everything without saying so.
     liar: bool,
     /// Gives no proof, true or false.
@@ -52,6 +54,23 @@ struct Host {
     replies: Vec<JoinReply>,
     /// What its owner was told.
     told: Vec<String>,
+}
+
+impl Host {
+    /// What the store does with a step.
+    fn keep(&mut self, step: &Step) {
+        for write in step.writes() {
+            match write {
+                Write::PutRecord(id, bytes) => drop(self.records.insert(*id, bytes.clone())),
+                Write::DropRecord(id) => drop(self.records.remove(id)),
+                Write::Running(millis) => self.memory.running = *millis,
+                Write::Dead(roll, Some(since)) => drop(self.memory.dead.insert(*roll, *since)),
+                Write::Dead(roll, None) => drop(self.memory.dead.remove(roll)),
+                Write::Brake(brake) => self.memory.brake = *brake,
+                _ => {}
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -75,6 +94,7 @@ impl World {
             node,
             records: kept,
             disk: BTreeSet::new(),
+            memory: Memory::default(),
             liar: false,
             mute: false,
             replies: vec![],
@@ -116,18 +136,26 @@ impl World {
         self.settle();
     }
 
+    /// Ends node `n` and starts it again from its store and its disks. It has met nobody yet.
+    fn restart(&mut self, n: u8) {
+        let old = self.hosts.remove(&id(n)).expect("it was there");
+        let records = old.records.values().map(|bytes| Record::trusted(bytes).expect("own store")).collect();
+        self.add(n, records);
+        let host = self.hosts.get_mut(&id(n)).expect("just added");
+        host.node.remember(old.memory.clone());
+        (host.disk, host.memory) = (old.disk, old.memory);
+        self.tell(n, Event::Configure(old.node.settings));
+        for (volume, shards) in old.node.ledger {
+            self.tell(n, Event::VolumeOpened { volume, shards: shards.into_values().collect() });
+        }
+    }
+
     fn settle(&mut self) {
         while let Some((at, event)) = self.queue.pop_front() {
             let now = self.now();
             let Some(host) = self.hosts.get_mut(&at) else { continue };
             let step = host.node.handle(event, now);
-            for write in step.writes() {
-                match write {
-                    Write::PutRecord(id, bytes) => drop(host.records.insert(*id, bytes.clone())),
-                    Write::DropRecord(id) => drop(host.records.remove(id)),
-                    _ => {}
-                }
-            }
+            host.keep(&step);
             for effect in step.release(Committed::after_fsync()) {
                 self.perform(at, effect);
             }
@@ -190,7 +218,8 @@ impl World {
                     host.told.push(text);
                 }
             }
-            Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) => {}
+            Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) | Effect::Alert(_) => {
+            }
         }
     }
 
@@ -248,13 +277,7 @@ impl World {
             }
             request => {
                 let step = host.node.handle(Event::Asked { from, request, token: Token(7) }, now);
-                for write in step.writes() {
-                    match write {
-                        Write::PutRecord(id, bytes) => drop(host.records.insert(*id, bytes.clone())),
-                        Write::DropRecord(id) => drop(host.records.remove(id)),
-                        _ => {}
-                    }
-                }
+                host.keep(&step);
                 let mut answer = None;
                 for effect in step.release(Committed::after_fsync()) {
                     match effect {
@@ -763,18 +786,8 @@ fn a_restart_goes_on_where_it_was() {
     let told = Body::Node(NodeInfo { name: "one".into(), addresses: vec![] });
     world.tell(1, Event::Say(vec![told.clone()]));
     let before = world.node(1).manifest().ids().clone();
-    let records: Vec<Record> = world.hosts[&id(1)]
-        .records
-        .values()
-        .map(|bytes| Record::trusted(bytes).expect("own store"))
-        .collect();
-    let (disk, ledger) = (world.hosts[&id(1)].disk.clone(), world.node(1).ledger().clone());
-    world.add(1, records);
+    world.restart(1);
     assert_eq!(world.node(1).manifest().ids(), &before, "the store has what the manifest had");
-    world.hosts.get_mut(&id(1)).expect("there").disk = disk;
-    for (volume, shards) in ledger {
-        world.tell(1, Event::VolumeOpened { volume, shards: shards.into_values().collect() });
-    }
     for peer in [2, 3] {
         world.meet(1, peer);
     }

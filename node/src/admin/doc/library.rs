@@ -44,7 +44,9 @@ pub enum VolumeState {
     Unavailable,
     /// Declared lost, or on a lost node.
     Lost,
-    /// Left for good, in order.
+    /// To be emptied; some shoots still need what is on it.
+    Leaving,
+    /// Emptied: nothing on it is needed any more.
     Retired,
 }
 

@@ -7,10 +7,13 @@ mod care;
 
 mod library;
 
+mod trash;
+
 mod work;
 
 pub use care::*;
 pub use library::*;
+pub use trash::*;
 pub use work::*;
 
 #[cfg(test)]

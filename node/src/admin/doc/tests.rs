@@ -136,6 +136,39 @@ fn ingest() {
 }
 
 #[test]
+fn trash() {
+    let whole = DeletedDoc {
+        shoot: Some("Smith wedding".into()),
+        id: "5a".into(),
+        path: None,
+        files: 2,
+        bytes: Some(3),
+        stored_bytes: 6,
+        deleted: "2026-11-22T10:00:00Z".into(),
+        running_seconds_left: Some(4),
+        stays: None,
+    };
+    let single = DeletedDoc {
+        path: Some("a/b.CR3".into()),
+        running_seconds_left: None,
+        stays: Some("why".into()),
+        ..whole.clone()
+    };
+    let line = |rest: Value| {
+        let mut line = json!({"shoot": "Smith wedding", "id": "5a", "files": 2, "bytes": 3, "stored_bytes": 6,
+            "deleted": "2026-11-22T10:00:00Z"});
+        line.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
+        line
+    };
+    let lines = [
+        line(json!({"running_seconds_left": 4, "stays": null})),
+        line(json!({"path": "a/b.CR3", "running_seconds_left": null, "stays": "why"})),
+    ];
+    let document = TrashDoc { trash: vec![whole, single], quarantine_seconds: 5, braked: false };
+    same(document, json!({"trash": lines, "quarantine_seconds": 5, "braked": false}));
+}
+
+#[test]
 fn restore_and_recover() {
     let restored = RestoreDoc {
         files: 1,

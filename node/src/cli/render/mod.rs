@@ -6,6 +6,8 @@ mod library;
 
 mod table;
 
+mod trash;
+
 mod work;
 
 use serde::de::DeserializeOwned;
@@ -38,6 +40,12 @@ pub enum View {
     Recover,
     /// `verify`
     Verify,
+    /// `delete`
+    Deleted,
+    /// `trash`
+    Trash,
+    /// `undelete`
+    Undeleted,
     /// `lost`
     Lost,
     /// `rule`
@@ -70,6 +78,9 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Config => library::config(&read(document)?),
         View::Verify => care::verify(&read(document)?),
         View::Lost => library::lost(&read(document)?),
+        View::Deleted => trash::deleted(&read(document)?),
+        View::Trash => trash::trash(&read(document)?),
+        View::Undeleted => trash::undeleted(&read(document)?),
         View::Ingest => work::ingest(&read(document)?),
         View::Restore => work::restore(&read(document)?),
         View::Recover => work::recover(&read(document)?),
