@@ -183,6 +183,10 @@ fn the_rounds_find_it_by_themselves() {
 #[test]
 fn while_the_other_copies_are_away_that_is_said_and_mended_when_they_are_back() {
     let (mut cluster, went) = a_safe_wedding(306);
+    let studio = ["ssd", "hdd"].map(|media| cluster.volume("studio", media));
+    until("what was staged for the others is freed", || {
+        studio.iter().map(|volume| held(volume).len()).sum::<usize>() == 2
+    });
     for away in ["friend", "cloud"] {
         cluster.stop(away);
     }
