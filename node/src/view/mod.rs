@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 
 pub mod library;
 mod shoots;
+pub mod transfers;
 
 pub use shoots::{ShootView, find_shoot, shoots, verdict};
 
