@@ -8,6 +8,7 @@ use safelight_core::event::{Effect, Event, Judgement, Token};
 use safelight_proto::id::NodeId;
 use tokio::runtime::Handle;
 
+use crate::blobs::StoreError;
 use crate::driver::Perform;
 use crate::net::{Address, ReplyHandle, Verdict, VerdictHandle};
 use crate::shell::Shell;
@@ -122,12 +123,19 @@ impl Perform for Hands {
             Effect::FetchCatalog { hash, from } => {
                 self.runtime.spawn(errands::fetch_catalog(shell, hash, from));
             }
+            Effect::Alert(mass) => tracing::error!(
+                files = mass.files,
+                of = mass.of_files,
+                "too much was deleted within a day: the brake holds, this node gives up nothing until its owner says so"
+            ),
             Effect::Unlink(volume, hash) => {
                 self.runtime.spawn(async move {
-                    if let Some(open) = shell.volumes.get(&volume)
-                        && let Err(error) = open.remove(hash).await
-                    {
-                        tracing::warn!(%hash, "a shard that is no longer needed could not be removed: {error}");
+                    let Some(open) = shell.volumes.get(&volume) else { return };
+                    match open.remove(hash).await {
+                        Ok(()) | Err(StoreError::NotHere(_)) => {}
+                        Err(error) => {
+                            tracing::warn!(%hash, "a shard that is no longer needed could not be removed: {error}");
+                        }
                     }
                 });
             }

@@ -1,30 +1,31 @@
 //! Performs the commands that people give a running node.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use safelight_core::event::Event;
 use safelight_core::place::{LossRates, Planner, VolumeView};
 use safelight_proto::id::{NodeId, Prefix, VolumeId};
-use safelight_proto::record::{Body, Lost, Roll, RuleInfo};
+use safelight_proto::record::{Body, Lost, RuleInfo};
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use crate::admin::command::{Casualty, Command};
 use crate::admin::doc;
 use crate::admin::operator::{Failure, Operator, Outcome, Reporter};
-use crate::catalogs::CatalogError;
 use crate::driver::Stopped;
 use crate::invites;
 use crate::settings;
 use crate::shell::Shell;
 use crate::view::{self, ShootView, find_shoot, library::Local};
-use crate::workers::{ingest, restore};
+use crate::workers::{ingest, restore, scrub};
+
+mod leaving;
+
+mod files;
+mod trash;
 
 /// A roll of this size is planned to show what a rule comes to.
 const EXAMPLE_ROLL: u64 = 1_000_000_000;
-/// Between two looks for a catalog that is on its way.
-const CATALOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module's documentation.
 pub struct NodeOperator(pub Arc<Shell>);
@@ -57,7 +58,7 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
             let document = look(shell, |shoots| Ok(shoots.to_vec())).await?;
             Ok(Outcome::done(doc::ShootsDoc { shoots: document.shoots }))
         }
-        Command::Files { shoot } => files(shell, shoot, reporter).await,
+        Command::Files { shoot } => files::files(shell, shoot, reporter).await,
         Command::Nodes => Ok(Outcome::done(doc::NodesDoc { nodes: look(shell, none).await?.nodes })),
         Command::Volumes => Ok(Outcome::done(doc::VolumesDoc { volumes: look(shell, none).await?.volumes })),
         Command::Invite { role, expires_seconds, phrase, attended } => {
@@ -69,7 +70,15 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::InviteAnswer { invite, newcomer, same } => {
             invites::answer(shell, &invite, &newcomer, same).await
         }
+        Command::Verify { volume } => scrub::verify(shell, volume, reporter).await,
+        Command::Delete { shoot, paths } => trash::delete(shell, shoot, paths, reporter).await,
+        Command::Trash => trash::list(shell).await,
+        Command::Undelete { shoot, paths } => trash::undelete(shell, shoot, paths, reporter).await,
         Command::Lost { what } => lost(shell, what).await,
+        Command::VolumeAdd { volume } => leaving::add(shell, &volume, reporter).await,
+        Command::VolumeRetire { volume } => leaving::retire_volume(shell, &volume).await,
+        Command::Retire { node } => leaving::retire_node(shell, &node).await,
+        Command::Moved { node } => leaving::moved(shell, &node).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,
         Command::RuleSet { rule, spend_percent, shoot } => {
             set_rule(shell, Rule { spend: spend_percent, ..rule }, shoot).await
@@ -101,6 +110,7 @@ async fn look(
     shell: &Arc<Shell>,
     choose: impl Fn(&[ShootView]) -> Result<Vec<ShootView>, Failure> + Send + 'static,
 ) -> Result<doc::StatusDoc, Failure> {
+    files::measure_deleted(shell).await?;
     let worker = Arc::clone(shell);
     let local = local(shell);
     shell
@@ -128,48 +138,6 @@ async fn shoot_of(shell: &Arc<Shell>, text: String) -> Result<ShootView, Failure
         .core
         .ask(move |node| find_shoot(&view::shoots(node, &worker.names, worker.reading_key.as_ref()), &text))
         .await?
-}
-
-async fn files(shell: &Arc<Shell>, shoot: String, reporter: &Reporter) -> Result<Outcome, Failure> {
-    if shell.reading_key.is_none() {
-        return Err(Failure::new("this node is a vault: it keeps the library and cannot read it")
-            .next("ask a studio node for the files of a shoot"));
-    }
-    let shoot = shoot_of(shell, shoot).await?;
-    let deadline = tokio::time::Instant::now() + reporter.patience();
-    loop {
-        let (worker, rolls) = (Arc::clone(shell), shoot.rolls.clone());
-        let listed = tokio::task::spawn_blocking(move || list(&worker, &rolls)).await;
-        match listed.map_err(|error| Failure::new(format!("listing files failed: {error}")))? {
-            Ok(files) => return Ok(Outcome::done(doc::FilesDoc { files })),
-            // The list may still be on its way from the node that took the files in.
-            Err(_) if tokio::time::Instant::now() < deadline && !reporter.is_cancelled() => {
-                reporter.notice("waiting for a list of files that is still on its way here");
-                tokio::time::sleep(CATALOG_PAUSE).await;
-            }
-            Err(error) => {
-                return Err(Failure::new(format!("the list of files is not complete here: {error}")).next(
-                    "see with `safelight status` which nodes do not answer; `restore` works without the list",
-                ));
-            }
-        }
-    }
-}
-
-/// The files that the catalogs of `rolls` name, by path.
-fn list(shell: &Shell, rolls: &[Roll]) -> Result<Vec<doc::FileDoc>, CatalogError> {
-    let mut files = Vec::new();
-    for roll in rolls {
-        let Some(key) = &shell.reading_key else { break };
-        let catalog = shell.catalogs.catalog(shell.library, roll, key)?;
-        files.extend(catalog.entries.into_iter().map(|entry| doc::FileDoc {
-            path: entry.path,
-            bytes: entry.bytes,
-            hash: entry.hash.to_string(),
-        }));
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
 }
 
 async fn lost(shell: &Arc<Shell>, what: Casualty) -> Result<Outcome, Failure> {

@@ -26,15 +26,34 @@ enum Kind {
     Rate,
     /// A span of time.
     Span,
+    /// A share of a whole, or [`RELEASE`], which changes no setting.
+    Percent,
 }
 
 /// What stands for "no limit".
 const NONE: &str = "none";
+/// What releases a brake that holds.
+const RELEASE: &str = "release";
+/// The setting of the brake.
+const BRAKE: &str = "brake";
 /// The longest span that may be set: a hundred years.
 const SPAN_MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Settings come with the parts they steer.
 const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "audit.period",
+        kind: Kind::Span,
+        default: "7d",
+        about: "how often vaults have to prove anew that they hold what they say",
+    },
+    Setting {
+        key: BRAKE,
+        kind: Kind::Percent,
+        default: "5%",
+        about: "more of the library deleted within a day stops this node from freeing anything; 0% never does. \
+                `release`, or setting it again, releases it",
+    },
     Setting {
         key: "grace.node",
         kind: Kind::Span,
@@ -58,6 +77,18 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Rate,
         default: NONE,
         about: "bytes a second that shards may go out at, such as 2MB",
+    },
+    Setting {
+        key: "scrub.period",
+        kind: Kind::Span,
+        default: "30d",
+        about: "every shard on this node's volumes is read and verified once in so long",
+    },
+    Setting {
+        key: "quarantine",
+        kind: Kind::Span,
+        default: "30d",
+        about: "how long what is deleted stays on this node's volumes; only time in which it runs counts",
     },
 ];
 
@@ -89,8 +120,13 @@ pub fn get(store: &Store, key: Option<&str>) -> Result<Outcome, Failure> {
 pub async fn set(shell: &Shell, key: &str, value: &str) -> Result<Outcome, Failure> {
     let setting = SETTINGS.iter().find(|setting| setting.key == key).ok_or_else(|| unknown(key))?;
     check(setting.kind, value).map_err(Failure::usage)?;
-    shell.store.set(key, value)?;
-    apply(shell).await?;
+    if value != RELEASE {
+        shell.store.set(key, value)?;
+        apply(shell).await?;
+    }
+    if key == BRAKE {
+        shell.core.settle(Event::ReleaseBrake).await?;
+    }
     get(&shell.store, Some(key))
 }
 
@@ -105,11 +141,17 @@ pub async fn apply(shell: &Shell) -> Result<(), Failure> {
         Ok::<_, Failure>(set.map_or(default, |span| span.as_millis() as u64))
     };
     let default = Care::default();
+    let brake = shell.store.setting(BRAKE)?.and_then(|value| percent(&value).ok());
     let care = Care {
         grace_node: span_of("grace.node", default.grace_node)?,
         grace_site: span_of("grace.site", default.grace_site)?,
+        scrub_period: span_of("scrub.period", default.scrub_period)?,
+        audit_period: span_of("audit.period", default.audit_period)?,
+        quarantine: span_of("quarantine", default.quarantine)?,
+        brake_percent: brake.unwrap_or(default.brake_percent),
         ..default
     };
+    shell.scrubs.set_period(Duration::from_millis(care.scrub_period));
     Ok(shell.core.settle(Event::Configure(care)).await?)
 }
 
@@ -117,6 +159,8 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
         Kind::Rate => rate(value).map(drop),
         Kind::Span => span(value).map(drop),
+        Kind::Percent if value == RELEASE => Ok(()),
+        Kind::Percent => percent(value).map(drop),
     }
 }
 
@@ -144,9 +188,26 @@ fn span(value: &str) -> Result<Duration, String> {
     }
 }
 
+/// A share of a whole, in percent.
+fn percent(value: &str) -> Result<u8, String> {
+    match value.strip_suffix('%').unwrap_or(value).parse() {
+        Ok(percent) if percent <= 100 => Ok(percent),
+        _ => Err(format!("'{value}' is no share; write 0% to 100%")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares() {
+        assert_eq!(percent("5%"), Ok(5));
+        assert_eq!(percent("0"), Ok(0));
+        assert!(percent("101%").is_err() && percent("-1%").is_err() && percent("some").is_err());
+        assert_eq!(check(Kind::Percent, RELEASE), Ok(()));
+        assert!(check(Kind::Span, RELEASE).is_err());
+    }
 
     #[test]
     fn rates() {
@@ -172,5 +233,9 @@ mod tests {
         let millis = |key| span(of(key)).expect("a span").as_millis() as u64;
         assert_eq!(millis("grace.node"), Care::default().grace_node);
         assert_eq!(millis("grace.site"), Care::default().grace_site);
+        assert_eq!(millis("scrub.period"), Care::default().scrub_period);
+        assert_eq!(millis("audit.period"), Care::default().audit_period);
+        assert_eq!(millis("quarantine"), Care::default().quarantine);
+        assert_eq!(percent(of(BRAKE)), Ok(Care::default().brake_percent));
     }
 }

@@ -15,6 +15,7 @@ use crate::pace::Pace;
 use crate::store::Store;
 use crate::view::Names;
 use crate::volumes::Volumes;
+use crate::workers::scrub::Scrubs;
 
 /// See the module's documentation.
 pub struct Shell {
@@ -42,4 +43,6 @@ pub struct Shell {
     pub meter: Meter,
     /// How fast shards may go.
     pub pace: Pace,
+    /// How far the verification of each volume is, and who works meanwhile.
+    pub scrubs: Scrubs,
 }

@@ -25,6 +25,7 @@ use crate::shell::Shell;
 use crate::store::{Store, StoreError};
 use crate::view::Names;
 use crate::volumes::Volumes;
+use crate::workers::scrub::{self, Scrubs};
 use crate::workers::{carry, errands, housekeeping, index};
 
 /// Why a node does not start.
@@ -65,7 +66,7 @@ impl Running {
         let kept = tokio::task::spawn_blocking(move || Kept::load(&database, &folder))
             .await
             .map_err(|error| StartError::System(error.to_string()))??;
-        let trust_declared = std::env::var_os("SAFELIGHT_TRUST_DECLARED").is_some_and(|value| value == "1");
+        let trust_declared = housekeeping::trust_declared();
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
         let config = NetConfig {
             secret: kept.identity.secret,
@@ -91,6 +92,7 @@ impl Running {
             names: Names::default(),
             meter: Meter::default(),
             pace: Pace::default(),
+            scrubs: Scrubs::default(),
         });
         let tokens = Arc::new(Tokens::default());
         let volumes = kept.volumes.clone();
@@ -103,6 +105,7 @@ impl Running {
         tasks.spawn(listen_to(Arc::clone(&shell), tokens, events, name.clone()));
         tasks.spawn(housekeeping::tick(Arc::clone(&shell)));
         tasks.spawn(index::keep(Arc::clone(&shell)));
+        tasks.spawn(scrub::keep(Arc::clone(&shell)));
         // A node that is stopping has nothing to tell.
         let _ = housekeeping::round(&shell, trust_declared).await;
         let _ = housekeeping::tell_node(&shell, &name).await;
@@ -157,7 +160,8 @@ impl Kept {
             library: identity.library,
             reading_key: identity.reading_key,
         };
-        let (node, first) = Node::new(who, store.records()?, store.invites()?, catalogs.all()?, seed);
+        let (mut node, first) = Node::new(who, store.records()?, store.invites()?, catalogs.all()?, seed);
+        node.remember(store.memory()?);
         let volumes = store.volumes()?;
         Ok(Self { identity, store, catalogs, volumes, node, first })
     }

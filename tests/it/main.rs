@@ -23,10 +23,16 @@ mod damage;
 
 mod repair;
 
+mod leaving;
+
+mod scrub;
+
 mod salvage;
 
 mod cli;
 
 mod photos;
+
+mod deletion;
 
 mod tidy;

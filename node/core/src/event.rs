@@ -2,15 +2,18 @@
 //!
 //! Photo bytes never travel in here. The core says which shard goes where; the shell streams it.
 
+mod shard;
+
 use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
-use safelight_proto::id::{CodingId, Hash, NodeId, RecordId, RollId, VolumeId};
+use safelight_proto::id::{Hash, NodeId, RecordId, RollId, VolumeId};
 use safelight_proto::invite::ShortCode;
 use safelight_proto::message::{JoinReply, JoinRequest, Request, Response};
 use safelight_proto::record::Body;
 use safelight_proto::vocabulary::{Role, Site};
 
+pub use self::shard::{Made, Remake, Shard, Want};
 use crate::settings::Settings;
 
 /// Names a thing the shell waits to answer: a peer's request, a gossip message, a join.
@@ -20,64 +23,6 @@ pub struct Token(pub u64);
 /// Names a request of ours, so that its answer finds back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Question(pub u64);
-
-/// One shard on one volume of this node, as the ledger has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shard {
-    /// BLAKE3 of the file.
-    pub hash: Hash,
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// The roll it is of.
-    pub roll: RollId,
-    /// The coding it is of.
-    pub coding: CodingId,
-    /// Its index in the coding.
-    pub index: u8,
-    /// It lies here only until the volume that it is meant for has it. The core decides that when it is stored.
-    pub staged: bool,
-}
-
-/// A shard that the layout wants on a volume of this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Want {
-    /// On which volume.
-    pub volume: VolumeId,
-    /// Of which roll.
-    pub roll: RollId,
-    /// Of which coding.
-    pub coding: CodingId,
-    /// At which index.
-    pub index: u8,
-}
-
-/// Shards to be made out of others of the same roll.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remake {
-    /// Of which roll.
-    pub roll: RollId,
-    /// The coding they are of: one that there is, or a new one.
-    pub coding: CodingId,
-    /// Shards of it that rebuild the roll.
-    pub k: u8,
-    /// Bytes of a unit; zero for a new coding, whose maker chooses.
-    pub unit: u32,
-    /// The hashes of the shards that the coding has already, by index: what is made again must have the same.
-    pub known: Vec<Hash>,
-    /// Which to make, and the volumes they are meant for.
-    pub make: Vec<(u8, VolumeId)>,
-    /// The roll's layout from then on.
-    pub layout: Vec<VolumeId>,
-}
-
-/// What came of a [`Remake`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    /// Coding and layout, where they are news.
-    pub bodies: Vec<Body>,
-    /// The new shards, where they lie durably.
-    pub shards: Vec<(VolumeId, Shard)>,
-}
 
 /// An invite that this node gave out.
 #[derive(Debug, Clone)]
@@ -141,6 +86,39 @@ pub enum Ending {
     Withdrawn,
     /// The newcomer's people say that the inviting screen shows another code.
     Declined,
+}
+
+/// What a node remembers of its trash over a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// How long it has run, in all its life, milliseconds. Time off is not in it.
+    pub running: u64,
+    /// The rolls that may go, by how long it had run when it first saw them so.
+    pub dead: BTreeMap<RollId, u64>,
+    /// What its brake is about.
+    pub brake: Brake,
+}
+
+/// The brake of one node: against a mistake or a thief who deletes everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Brake {
+    /// Why it holds, when it does.
+    pub held: Option<Mass>,
+    /// What was deleted before this much of the node's running time was looked at by its owner.
+    pub released: u64,
+}
+
+/// What was deleted within a day, against all there was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mass {
+    /// Files of the rolls that were deleted.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files of the library before.
+    pub of_files: u64,
+    /// Its bytes.
+    pub of_bytes: u64,
 }
 
 /// What the shell tells the core.
@@ -212,6 +190,8 @@ pub enum Event {
         /// The catalog blob is kept too.
         catalog: Hash,
     },
+    /// Shards that an added volume brought along: durable, and each read and found to be what its hash says.
+    Brought(Vec<(VolumeId, Shard)>),
     /// A [`Effect::Pull`] came to its end; the shard is durable, or why not.
     Pulled {
         /// Which.
@@ -254,6 +234,15 @@ pub enum Event {
         /// Its shards that are there.
         shards: Vec<Shard>,
     },
+    /// On a volume that was just opened are files that the ledger does not count: whole shards, or parts of some.
+    Unrecorded {
+        /// Which volume.
+        volume: VolumeId,
+        /// What they are of.
+        hashes: Vec<Hash>,
+    },
+    /// The owner has looked at what was deleted here, and means it.
+    ReleaseBrake,
     /// A volume of this node is not available now. Nothing on it is given up.
     VolumeGone(VolumeId),
     /// A shard was found bad and moved aside.
@@ -285,6 +274,12 @@ pub enum Write {
     PutShard(VolumeId, Shard),
     /// A shard is given up: its file may go once this is durable.
     DropShard(VolumeId, Hash),
+    /// The node has run so long, in all its life, milliseconds.
+    Running(u64),
+    /// Since which running time a roll may go; nothing when it may not any more.
+    Dead(RollId, Option<u64>),
+    /// How the brake stands.
+    Brake(Brake),
     /// An invite was given out or used.
     PutInvite {
         /// BLAKE3 of its secret.
@@ -367,8 +362,10 @@ pub enum Effect {
         /// Who may have it.
         from: NodeId,
     },
-    /// Remove a shard file that the ledger has given up.
+    /// Remove a shard file that the ledger has given up, or what came of it.
     Unlink(VolumeId, Hash),
+    /// Tell the owner that the brake holds: too much was deleted within a day.
+    Alert(Mass),
 }
 
 /// Proof that the writes of a step were committed and fsynced: the key to its effects.

@@ -95,13 +95,6 @@ impl Members {
             }
             Body::Admit(_) if self.is_delegate(&record.author) => Permission::Yes,
             Body::Admit(_) => Permission::Unknown,
-            Body::Remove(_) if authority => Permission::Yes,
-            Body::Remove(remove) => match self.get(&remove.node) {
-                Some(member) if member.role == Role::Vault && self.is_delegate(&record.author) => {
-                    Permission::Yes
-                }
-                _ => Permission::Unknown,
-            },
             _ => match self.get(&record.author) {
                 Some(member) => Permission::of(member.role, record.author, &record.body),
                 None => Permission::Unknown,
@@ -152,8 +145,8 @@ impl Permission {
     /// What members of a role may say; the authority and admissions are judged in [`Members::may`].
     fn of(role: Role, author: NodeId, body: &Body) -> Self {
         let allowed = match body {
-            Body::Founding(_) | Body::Admit(_) | Body::Delegate(_) | Body::Remove(_) => false,
-            Body::Rule(_) | Body::Adopt(_) | Body::Trash(_) | Body::Drill(_) => role == Role::Studio,
+            Body::Founding(_) | Body::Admit(_) | Body::Delegate(_) => false,
+            Body::Rule(_) | Body::Trash(_) => role == Role::Studio,
             Body::Seeding(seeding) => role == Role::Studio || seeding.node == author,
             Body::Retired(Retired { what: Leaver::Node(node), .. }) => {
                 role == Role::Studio || *node == author

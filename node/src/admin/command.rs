@@ -88,10 +88,54 @@ pub enum Command {
         #[serde(default)]
         without: Vec<String>,
     },
+    /// Reads and verifies every shard on this node's volumes, or on one of them.
+    Verify {
+        /// One volume only.
+        #[serde(default)]
+        volume: Option<VolumeName>,
+    },
+    /// Puts a shoot, or some of its files, into the trash.
+    Delete {
+        /// The shoot.
+        shoot: String,
+        /// Paths or globs as `files` lists them; all of the shoot when there are none.
+        #[serde(default)]
+        paths: Vec<String>,
+    },
+    /// What is in the trash.
+    Trash,
+    /// Takes a shoot, or some of its files, back from the trash.
+    Undelete {
+        /// The shoot.
+        shoot: String,
+        /// Paths or globs as `trash` lists them; all that is deleted when there are none.
+        #[serde(default)]
+        paths: Vec<String>,
+    },
     /// Declares a node or a site lost.
     Lost {
         /// Which.
         what: Casualty,
+    },
+    /// Adds a volume to this node.
+    VolumeAdd {
+        /// As it is typed, with an absolute path: `PATH[,media=ssd][,capacity=4TB]`.
+        volume: String,
+    },
+    /// Lets a volume leave, once it is emptied.
+    VolumeRetire {
+        /// By path or id.
+        volume: String,
+    },
+    /// Lets a node leave, once it is emptied.
+    Retire {
+        /// By name or id.
+        node: String,
+    },
+    /// Declares that a node stands at its own site from now on.
+    Moved {
+        /// By name or id.
+        node: String,
     },
     /// The rule, of the library or of one shoot.
     RuleShow {
@@ -169,6 +213,15 @@ pub enum Casualty {
     Node(String),
     /// A site with all its nodes.
     Site(String),
+}
+
+/// A volume as a person named it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeName {
+    /// What was typed: the first digits of its id, if it is no path.
+    pub text: String,
+    /// The same as a path on the node's machine, absolute.
+    pub path: RawPath,
 }
 
 /// A path whose very bytes survive JSON: text when it is UTF-8, `{"hex": ...}` when it is not.
@@ -307,9 +360,12 @@ mod tests {
     fn commands_there_and_back() {
         there_and_back(Command::Shoots);
         there_and_back(Command::Status { shoot: Some("Smith wedding".into()) });
+        let volume = VolumeName { text: "0a1b".into(), path: PathBuf::from("/here/0a1b").into() };
+        there_and_back(Command::Verify { volume: Some(volume) });
         there_and_back(Command::InviteWait { invite: "00".into(), newcomer: None });
         there_and_back(Command::InviteAnswer { invite: "00".into(), newcomer: "11".into(), same: true });
         there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });
+        there_and_back(Command::Delete { shoot: "Smith".into(), paths: vec!["DCIM/*.CR3".into()] });
         there_and_back(Command::ConfigSet { key: "limit.up".into(), value: "5MB".into() });
         let rule = "3-2-1 full".parse().expect("a rule");
         let text = there_and_back(Command::RuleSet { rule, spend_percent: Some(200), shoot: None });

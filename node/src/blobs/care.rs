@@ -17,19 +17,32 @@ impl FsVolume {
     /// itself answers. A bad outboard beside good data is made again and is no damage. Nothing is moved: see
     /// [`FsVolume::quarantine`].
     pub async fn verify(&self, hash: Hash) -> Result<Durable> {
+        self.verify_stepwise(hash, |_| true).await
+    }
+
+    /// The same, in steps: `step` hears how many bytes were read since it was last asked, on a thread that may block,
+    /// and says whether to go on; when it does not, the verification is refused.
+    pub async fn verify_stepwise(
+        &self,
+        hash: Hash,
+        mut step: impl FnMut(u64) -> bool + Send + 'static,
+    ) -> Result<Durable> {
         let len = self.0.held(hash)?;
         let reader = self.open_reader(hash, len).await?;
-        let (bad, whole) = blocking(move || {
+        let read = blocking(move || {
             let there = reader.data().metadata()?.len();
             drop_cache(reader.data())?;
-            let bad = reader.damaged();
+            let Some(bad) = reader.damaged(&mut step) else { return Ok(None) };
             // The outboard may be what is bad: then the bytes alone still give the hash.
             let whole = there == len
                 && (bad.is_empty() || matches!(hash_file(reader.data()), Ok((found, _)) if found == hash));
-            Ok((bad, whole))
+            Ok(Some((bad, whole)))
         })
         .await
         .map_err(|e: io::Error| self.fail(hash, e))?;
+        let Some((bad, whole)) = read else {
+            return Err(StoreError::Refused("the verification was stopped"));
+        };
         if whole && bad.is_empty() {
             return Ok(Durable::new(hash, len));
         }
@@ -52,18 +65,19 @@ impl FsVolume {
         blocking(move || inner.move_aside(hash)).await
     }
 
-    /// Deletes a shard for good, durably. iroh-blobs keeps a stale line in its database; the shard can only
-    /// come back by a write that is read back, which replaces that line.
+    /// Deletes a shard for good, durably, or what has come of one that nobody is receiving now. iroh-blobs keeps a stale
+    /// line in its database; the shard can only come back by a write that is read back, which replaces that line.
     pub async fn remove(&self, hash: Hash) -> Result<()> {
         let _one = self.0.placing.lock().await;
         let inner = self.0.clone();
         blocking(move || {
             let path = inner.folders.shard(hash);
+            let parts = inner.forget_partial(hash)?;
             match fs::remove_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     inner.check()?;
                     inner.state().held.remove(&hash);
-                    return Err(StoreError::NotHere(hash));
+                    return if parts { Ok(()) } else { Err(StoreError::NotHere(hash)) };
                 }
                 other => other.map_err(|e| inner.judge(StoreError::io(&path, e)))?,
             }

@@ -47,7 +47,7 @@ pub use self::groups::{GROUP, Groups};
 pub use self::read::ShardReader;
 pub use self::receive::Received;
 pub use self::stream::{check_proof, verify_stream};
-pub use self::volume::{FsVolume, VolumeSpec};
+pub use self::volume::{FsVolume, Reconciled, VolumeSpec};
 
 /// Longest shard, in bytes: a roll of 4 GiB at k = 1, with room to grow.
 pub const MAX_SHARD: u64 = 64 << 30;

@@ -4,14 +4,20 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use safelight_proto::id::Hash;
+use safelight_proto::shard::{BLOCK, ShardId};
 
 use super::Result;
 use super::error::{Damage, StoreError};
 use super::groups::{GROUP, Groups};
 use super::tree::{Tree, outboard_len};
 use super::volume::{FsVolume, blocking};
+use crate::disk::durable::forget;
+
+/// Bytes between two steps of a verification.
+const STEP: u64 = 1 << 20;
 
 /// Most bytes of one reading.
 pub const MAX_READ: u64 = 64 << 20;
@@ -53,18 +59,22 @@ impl ShardReader {
         if bad.is_empty() { Ok(out) } else { Err(Damage { hash: self.hash, bad }.into()) }
     }
 
-    /// The groups that are not right, all of them read.
-    pub(super) fn damaged(&self) -> Groups {
-        let mut bad = Groups::none();
+    /// The groups that are not right, all of them read; nothing when `step` did not let it go on. What was read leaves
+    /// the page cache again: nobody is going to ask for it, and others' pages are worth more.
+    pub(super) fn damaged(&self, step: &mut impl FnMut(u64) -> bool) -> Option<Groups> {
+        let (mut bad, mut stepped) = (Groups::none(), 0);
         let walked = self.tree().walk(&Groups::all(self.len), &mut |group, content| {
             if content.is_none() {
                 bad.push(group.start / GROUP..group.end.div_ceil(GROUP));
             }
-            Ok::<(), std::convert::Infallible>(())
+            if group.end - stepped < STEP && group.end < self.len {
+                return Ok(());
+            }
+            forget(&self.data, stepped..group.end);
+            let bytes = group.end - std::mem::replace(&mut stepped, group.end);
+            if step(bytes) { Ok(()) } else { Err(()) }
         });
-        match walked {
-            Ok(()) => bad,
-        }
+        walked.is_ok().then_some(bad)
     }
 
     pub(super) fn hash(&self) -> Hash {
@@ -85,6 +95,15 @@ impl ShardReader {
 }
 
 impl FsVolume {
+    /// What a shard's file says of itself in its first block. To be believed only where the whole file was verified.
+    pub fn header(&self, hash: Hash) -> Result<ShardId> {
+        let path = self.0.folders.shard(hash);
+        let mut block = [0; BLOCK];
+        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut block, 0));
+        read.map_err(|error| self.fail(hash, error))?;
+        ShardId::from_block(&block).map_err(|_| StoreError::Refused("a shard's header is no header"))
+    }
+
     /// Opens a held shard for reading. A lost outboard is made again first, which reads the shard once.
     pub async fn reader(&self, hash: Hash) -> Result<ShardReader> {
         let len = self.0.held(hash)?;

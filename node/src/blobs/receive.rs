@@ -314,6 +314,16 @@ fn verified(hash: Hash, len: u64, data: &File, outboard: &File) -> Groups {
 }
 
 impl Inner {
+    /// Removes what has come of a shard, unless it is being received; whether there was any.
+    pub(super) fn forget_partial(&self, hash: Hash) -> Result<bool> {
+        if self.state().receiving.contains(&hash) || !self.folders.partial(hash).exists() {
+            return Ok(false);
+        }
+        self.state().partial.remove(&hash);
+        self.remove_partial(hash)?;
+        Ok(true)
+    }
+
     fn remove_partial(&self, hash: Hash) -> Result<()> {
         for path in [self.folders.partial(hash), self.folders.partial_outboard(hash)] {
             match fs::remove_file(&path) {

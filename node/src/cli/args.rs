@@ -69,8 +69,23 @@ pub enum Verb {
     Restore(RestoreArgs),
     /// Found the library anew on this machine, from the phrase and one surviving node
     Recover(RecoverArgs),
+    /// Read every shard on this node's volumes and check it; what is bad is moved aside and repaired
+    Verify(VerifyArgs),
+    /// Put a shoot, or some of its files, into the trash; nothing is gone before its quarantine ran out
+    Delete(DeleteArgs),
+    /// List what is in the trash, and how long it can be taken back
+    Trash,
+    /// Take a shoot, or some of its files, back from the trash
+    Undelete(DeleteArgs),
     /// Declare a node or a site lost, so that repairs begin at once
     Lost(LostArgs),
+    /// Add a volume to this node, or let one leave
+    #[command(subcommand)]
+    Volume(VolumeVerb),
+    /// Let a node leave: its volumes are emptied first
+    Retire(NodeArg),
+    /// Say that a node which was filled elsewhere stands at its own site now
+    Moved(NodeArg),
     /// Bring files back from bare shard files alone, without node, network or database
     Salvage(SalvageArgs),
     /// Show or change the protection asked for
@@ -153,6 +168,9 @@ pub struct JoinArgs {
     /// The new node.
     #[command(flatten)]
     pub node: NewNode,
+    /// It is filled here before it moves to its site; until `moved` it counts where the inviting node is
+    #[arg(long)]
+    pub seeding: bool,
 }
 
 /// `ingest`
@@ -225,6 +243,25 @@ pub struct RecoverArgs {
     pub to: Option<PathBuf>,
 }
 
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// One volume only, by its folder or id
+    #[arg(long, value_name = "VOLUME")]
+    pub volume: Option<String>,
+}
+
+/// `delete`, `undelete`
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// The shoot, by name or id
+    #[arg(value_parser = values::shoot)]
+    pub shoot: String,
+    /// Only these files: paths or globs as `files` lists them
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+}
+
 /// `lost`
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -235,6 +272,30 @@ pub struct LostArgs {
     /// A whole site with its nodes
     #[arg(long, value_parser = values::site)]
     pub site: Option<Site>,
+}
+
+/// `volume`
+#[derive(Debug, Subcommand)]
+pub enum VolumeVerb {
+    /// Add a folder on a drive of this machine; one that held shards of this library brings them along
+    Add {
+        /// The folder, on the machine of the node
+        #[arg(value_name = "PATH[,media=ssd][,capacity=4TB]")]
+        volume: String,
+    },
+    /// Let a volume leave: its shards are brought elsewhere first, and `volumes` says when it can go
+    Retire {
+        /// Its path or id
+        volume: String,
+    },
+}
+
+/// A node.
+#[derive(Debug, Args)]
+pub struct NodeArg {
+    /// The node, by name or id
+    #[arg(value_parser = values::name)]
+    pub node: String,
 }
 
 /// `salvage`

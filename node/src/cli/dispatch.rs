@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::{Cli, Global, RestoreArgs, RuleSetArgs, RuleVerb, Verb};
+use super::args::{Cli, Global, RestoreArgs, RuleSetArgs, RuleVerb, Verb, VolumeVerb};
 use super::client::{self, Client};
 use super::local::{self, JoinOptions, NewNode, RecoverOptions, RunOptions, SalvageOptions};
 use super::progress::Display;
 use super::render::View;
 use super::{args, confirm, founding, kit, manual, phrase};
-use crate::admin::command::{Casualty, Command, RawPath, Selection};
+use crate::admin::command::{Casualty, Command, RawPath, Selection, VolumeName};
 use crate::admin::operator::{Failure, Outcome, Reporter};
 use crate::demo;
 use crate::home::Home;
@@ -35,12 +35,31 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
         Verb::Volumes => ask(View::Volumes, Command::Volumes),
         Verb::Invite(args) => confirm::invite(args, &global),
         Verb::Restore(args) => ask(View::Restore, restore(args)?),
+        Verb::Verify(args) => {
+            let volume = args.volume.map(volume_name).transpose()?;
+            ask(View::Verify, Command::Verify { volume })
+        }
+        Verb::Delete(args) => ask(View::Deleted, Command::Delete { shoot: args.shoot, paths: args.paths }),
+        Verb::Trash => ask(View::Trash, Command::Trash),
+        Verb::Undelete(args) => {
+            ask(View::Undeleted, Command::Undelete { shoot: args.shoot, paths: args.paths })
+        }
         Verb::Lost(args) => {
             let site = args.site.map(|site| Casualty::Site(site.name().to_owned()));
             let what = args.node.map(Casualty::Node).or(site);
             let what = what.ok_or_else(|| Failure::usage("say which node or which site was lost"))?;
             ask(View::Lost, Command::Lost { what })
         }
+        Verb::Volume(VolumeVerb::Add { volume }) => {
+            ask(View::Volumes, Command::VolumeAdd { volume: absolute_volume(&volume)? })
+        }
+        Verb::Volume(VolumeVerb::Retire { volume }) => {
+            let named = Path::new(&volume);
+            let volume = if named.exists() { absolute_text(named)? } else { volume };
+            ask(View::Volumes, Command::VolumeRetire { volume })
+        }
+        Verb::Retire(args) => ask(View::Volumes, Command::Retire { node: args.node }),
+        Verb::Moved(args) => ask(View::Nodes, Command::Moved { node: args.node }),
         Verb::Rule(RuleVerb::Show { shoot }) => ask(View::Rule, Command::RuleShow { shoot }),
         Verb::Rule(RuleVerb::Set(args)) => ask(View::Rule, rule_set(args)),
         Verb::Config(args) => ask(View::Config, config(args.key, args.value)?),
@@ -63,7 +82,8 @@ fn here(verb: Verb, global: Global) -> Result<(View, Outcome), Failure> {
             Ok((View::Silent, local::run(home, options)?))
         }
         Verb::Join(args) => {
-            let options = JoinOptions { home: home()?, code: args.code, node: args.node.into() };
+            let options =
+                JoinOptions { home: home()?, code: args.code, node: args.node.into(), seeding: args.seeding };
             Ok((View::Joined, confirm::join(options, &global)?))
         }
         Verb::Recover(args) => {
@@ -100,6 +120,10 @@ fn restore(args: RestoreArgs) -> Result<Command, Failure> {
         exclude: args.exclude,
         without: args.without.iter().map(|site| site.name().to_owned()).collect(),
     })
+}
+
+fn volume_name(text: String) -> Result<VolumeName, Failure> {
+    Ok(VolumeName { path: absolute(Path::new(&text))?, text })
 }
 
 fn rule_set(args: RuleSetArgs) -> Command {
@@ -162,6 +186,20 @@ pub fn home_dir(global: &Global) -> Result<PathBuf, Failure> {
         _ => Err(Failure::usage("there is no home directory to look in")
             .next("name the node's folder with --home DIR")),
     }
+}
+
+/// A volume as it was typed, with its path made absolute.
+fn absolute_volume(text: &str) -> Result<String, Failure> {
+    let (path, rest) =
+        text.split_once(',').map_or((text, String::new()), |(path, rest)| (path, format!(",{rest}")));
+    Ok(absolute_text(Path::new(path.trim()))? + &rest)
+}
+
+fn absolute_text(path: &Path) -> Result<String, Failure> {
+    let text = absolute(path)?.as_path().to_str().map(str::to_owned);
+    text.ok_or_else(|| {
+        Failure::usage(format!("the path {} is no text; give the volume's id", path.display()))
+    })
 }
 
 /// The node may stand in another folder, so it gets absolute paths; their bytes and links stay as they are.

@@ -51,6 +51,8 @@ pub struct JoinOptions {
     pub code: String,
     /// The new node.
     pub node: NewNode,
+    /// It is filled elsewhere before it moves to its site.
+    pub seeding: bool,
 }
 
 /// What `recover` was told.
@@ -110,7 +112,8 @@ pub fn init(home: PathBuf, node: NewNode, phrase: &PhraseText) -> Result<Outcome
 
 /// Gets ready to join the library that a code is for.
 pub fn begin_join(options: JoinOptions) -> Result<Joining, Failure> {
-    Joining::begin(options.home, options.node.plan()?, &options.code)
+    let plan = NodePlan { seeding: options.seeding, ..options.node.plan()? };
+    Joining::begin(options.home, plan, &options.code)
 }
 
 /// Comes to the inviting node's door; a studio is sent back with a short code to compare.

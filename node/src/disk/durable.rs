@@ -5,6 +5,8 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
@@ -25,6 +27,13 @@ pub fn sync_file(path: &Path) -> io::Result<()> {
 /// answer from their own caches; no call can rule that out.
 pub fn drop_cache(file: &File) -> io::Result<()> {
     fadvise(file, 0, None, Advice::DontNeed).map_err(io::Error::from)
+}
+
+/// Lets the system forget its cached pages of a part of `file` that was read and will not be read again soon.
+pub fn forget(file: &File, bytes: Range<u64>) {
+    let length = NonZeroU64::new(bytes.end - bytes.start);
+    // It is advice: where it is not taken, only room in memory is lost.
+    let _ = fadvise(file, bytes.start, length, Advice::DontNeed);
 }
 
 /// Writes `bytes` at `path` so that after a power cut either the old or the new content is there.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ed25519_dalek::SigningKey;
 use safelight_core::manifest::{Change, Manifest};
 use safelight_proto::id::{LibraryId, NodeId};
 use safelight_proto::invite::{Invite, ShortCode};
 use safelight_proto::message::{Comparison, JoinReply, JoinRequest, Proof};
-use safelight_proto::record::Record;
+use safelight_proto::record::{Body, Hlc, Record, Seeding};
 use safelight_proto::vocabulary::{Role, Site};
 
 use super::make::{Keys, NodePlan, check, make};
@@ -113,6 +114,13 @@ impl Joining {
             return Err(Failure::new("the other node did not hand over the reading key; nothing was made"));
         }
         let keys = Keys { secret: *secret, library: invite.library, reading_key };
+        let inviter = manifest.members().get(&invite.inviter).map(|member| member.site.clone());
+        let mut records = records;
+        if plan.seeding {
+            let standing = Body::Seeding(Seeding { node: node_id(secret), at: inviter });
+            let key = SigningKey::from_bytes(secret);
+            records.push(Record::sign(invite.library, Hlc::at(wall_millis()), standing, &key));
+        }
         make(home, plan, keys, &records, invite.addresses.clone()).await?;
         // The home is complete; what is left of the attempt has no use, and does no harm either.
         let _ = std::fs::remove_file(home.join(KEY));

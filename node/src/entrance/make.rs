@@ -23,6 +23,8 @@ pub struct NodePlan {
     pub site: Site,
     /// Its volumes.
     pub volumes: Vec<VolumeArg>,
+    /// It stands where the inviting node stands until it is moved to its site.
+    pub seeding: bool,
 }
 
 impl NodePlan {
@@ -48,7 +50,7 @@ impl NodePlan {
                 .next("leave out site="));
             }
         }
-        Ok(Self { name: name.to_owned(), site: site.clone(), volumes })
+        Ok(Self { name: name.to_owned(), site: site.clone(), volumes, seeding: false })
     }
 }
 

@@ -13,6 +13,8 @@ use safelight_proto::vocabulary::Site;
 
 pub mod files;
 mod rows;
+pub mod scrubs;
+mod trash;
 
 use rows::{InviteRow, ShardRow};
 
@@ -140,6 +142,8 @@ impl Store {
             write.open_table(LEDGER)?;
             write.open_table(INVITES)?;
             files::create(&write)?;
+            scrubs::create(&write)?;
+            trash::create(&write)?;
         }
         write.commit()?;
         drop(db);
@@ -227,6 +231,13 @@ impl Store {
             .collect()
     }
 
+    /// Adds a volume, durably, or notes that it is at another place now.
+    pub fn add_volume(&self, volume: VolumeId, path: &Path) -> Result<()> {
+        let write = self.db.begin_write()?;
+        write.open_table(VOLUMES)?.insert(&volume.0, path.as_os_str().as_encoded_bytes())?;
+        Ok(write.commit()?)
+    }
+
     /// What the ledger says lies on `volume`.
     pub fn shards(&self, volume: &VolumeId) -> Result<Vec<Shard>> {
         let read = self.db.begin_read()?;
@@ -287,6 +298,7 @@ impl Store {
                             let row = InviteRow::encode(*role, *expires, *used_by);
                             invites.insert(&hash.0, row.as_slice())?;
                         }
+                        other => trash::keep(&write, other)?,
                     }
                 }
             }

@@ -1,9 +1,9 @@
 use ed25519_dalek::SigningKey;
-use safelight_core::event::Event;
+use safelight_core::event::{Brake, Event, Memory};
 use safelight_core::node::{Identity as CoreIdentity, Node};
 use safelight_core::time::Now;
-use safelight_proto::id::{NodeId, RollId};
-use safelight_proto::record::{Admit, Body, Hlc, NodeInfo};
+use safelight_proto::id::{NodeId, RollId, ShootId};
+use safelight_proto::record::{Admit, Body, Hlc, NodeInfo, Roll, Trash};
 use safelight_proto::vocabulary::Role;
 
 use super::files::KnownFile;
@@ -97,6 +97,42 @@ fn what_a_step_writes_is_there_after_a_restart() {
     assert_eq!(kept.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), said, "superseded records are gone");
     assert_eq!(store.shards(&volume).expect("there"), vec![shard]);
     assert_eq!(store.record_bytes(&said, 1).expect("there").len(), 1, "at least one, whatever the bound");
+}
+
+#[test]
+fn since_when_a_roll_may_go_outlives_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node.redb");
+    Store::create(&path, &identity(), &[admission()], &[]).expect("made");
+    let store = Store::open(&path).expect("opens");
+    assert_eq!(store.memory().expect("read"), Memory::default());
+    let secret = SigningKey::from_bytes(&[2; 32]);
+    let core = CoreIdentity { key: secret, library: identity().library, reading_key: None };
+    let (mut node, _) =
+        Node::new(core, store.records().expect("there"), BTreeMap::new(), Default::default(), [0; 32]);
+    let roll = RollId([5; 32]);
+    let body = Body::Roll(Roll {
+        roll,
+        shoot: ShootId([6; 16]),
+        shoot_name: vec![],
+        references: Default::default(),
+        data_bytes: 1,
+        catalog_bytes: 1,
+        sealed_hash: Hash([0; 32]),
+        wrapped_key: [0; 80],
+        catalog_hash: Hash([1; 32]),
+        files: 1,
+        bytes: 1,
+    });
+    let trash = |all| Event::Say(vec![Body::Trash(Trash { roll, all, hidden: Default::default() })]);
+    let mut at = |event, steady| node.handle(event, Now { wall: 5 + steady, steady });
+    let steps =
+        [at(Event::Tick, 0), at(Event::Say(vec![body]), 100), at(Event::Tick, 500), at(trash(true), 700)];
+    assert_eq!(store.commit(&steps).expect("durable").len(), steps.len());
+    let memory = Memory { running: 700, dead: [(roll, 700)].into(), brake: Brake::default() };
+    assert_eq!(store.memory().expect("read"), memory);
+    assert_eq!(store.commit(&[at(trash(false), 900)]).expect("durable").len(), 1);
+    assert_eq!(store.memory().expect("read"), Memory { running: 700, ..Memory::default() });
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use safelight_core::node::{Condition, Node};
-use safelight_core::place::{Collision, Topology};
+use safelight_core::place::{Collision, Topology, library_verdict};
 use safelight_core::seal::ReadingKey;
 use safelight_proto::id::{NodeId, VolumeId};
 
 use super::transfers::transfers;
-use super::{Names, ShootView, shoots};
+use super::{Names, ShootView, name_of, shoots};
 use crate::admin::doc;
 use crate::driver::wall_millis;
 use crate::meter::Sent;
@@ -39,7 +39,9 @@ pub fn status(
     let topology = node.topology();
     let all = shoots(node, names, key);
     let chosen = only(&all)?;
-    let documents: Vec<doc::ShootDoc> = chosen.iter().map(|shoot| shoot.document(node, &topology)).collect();
+    let mut documents: Vec<doc::ShootDoc> =
+        chosen.iter().map(|shoot| shoot.document(node, &topology)).collect();
+    tell_of_trash(node, &mut documents);
     let verdict = documents.iter().map(|shoot| shoot.verdict).max().unwrap_or(doc::Verdict::Safe);
     let rolls = chosen.iter().flat_map(|shoot| shoot.rolls.iter().map(|roll| roll.roll));
     Ok(doc::StatusDoc {
@@ -53,6 +55,36 @@ pub fn status(
         warnings: warnings(node, &topology),
         trust_declared: topology.volumes().iter().any(|volume| volume.trust_declared),
     })
+}
+
+/// The library's verdict alone.
+pub fn verdict(node: &Node, names: &Names, key: Option<&ReadingKey>) -> doc::Verdict {
+    let topology = node.topology();
+    let verdicts = shoots(node, names, key).into_iter().map(|shoot| shoot.judge(node, &topology).verdict);
+    super::verdict(library_verdict(verdicts))
+}
+
+/// What is deleted still takes room; where room is what a remedy asks for, that is worth knowing.
+fn tell_of_trash(node: &Node, shoots: &mut [doc::ShootDoc]) {
+    let bytes = match shoots.iter().any(|shoot| shoot.remedy.is_some()) {
+        true => node.trash_bytes(),
+        false => 0,
+    };
+    for remedy in shoots.iter_mut().filter_map(|shoot| shoot.remedy.as_mut()).filter(|_| bytes > 0) {
+        let bytes = crate::cli::units::bytes(bytes);
+        remedy.push_str(&format!(" The trash takes {bytes}, which are freed in time (`safelight trash`)."));
+    }
+}
+
+/// What the owner has to know and to decide when the brake holds.
+fn brake(node: &Node) -> Option<String> {
+    let mass = node.braked()?;
+    Some(format!(
+        "THE BRAKE HOLDS: {} of {} files were deleted within a day. This node frees nothing of it until you say so; all \
+         of it is still here and can be taken back (`safelight trash`, `safelight undelete SHOOT`). If it was meant: \
+         safelight config brake release",
+        mass.files, mass.of_files
+    ))
 }
 
 fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
@@ -71,11 +103,53 @@ fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
             }
         })
         .collect();
+    warnings.extend(brake(node));
     warnings.extend(clocks(node, wall_millis()));
+    warnings.extend(scrubs(node, wall_millis()));
+    warnings.extend(stuck(node));
     if node.missing_catalogs() > 0 {
         warnings.push(format!("{} catalogs are still on their way here", node.missing_catalogs()));
     }
     warnings
+}
+
+/// Volumes that count and that nobody has read through for long.
+fn scrubs(node: &Node, now: u64) -> Vec<String> {
+    let manifest = node.manifest();
+    let most = node.settings().scrub_period.saturating_mul(2);
+    let counting = manifest.volumes().into_iter().filter(|(volume, _)| node.volume_counts(volume));
+    let old = counting.filter_map(|(volume, (host, info))| {
+        let last = manifest.scrubbed(&volume).map(|(at, _)| at.millis());
+        let age = now.saturating_sub(last.unwrap_or(info.since).max(info.since));
+        let name = name_of(node, &host);
+        (age > most).then(|| {
+            let span = humantime::format_duration(Duration::from_secs(age / 1000 / 3600 * 3600));
+            format!(
+                "the shards on the {} volume {} of {name} were last verified {span} ago; `safelight verify` there does it now",
+                info.media,
+                volume.short()
+            )
+        })
+    });
+    old.collect()
+}
+
+/// Shards that are missing here and cannot be repaired from anything within reach.
+fn stuck(node: &Node) -> Option<String> {
+    let (shards, awaited) = node.stuck();
+    let names: Vec<String> = awaited.iter().map(|id| name_of(node, id)).collect();
+    let what =
+        if shards == 1 { "1 shard that belongs".into() } else { format!("{shards} shards that belong") };
+    match (shards, names.is_empty()) {
+        (0, _) => None,
+        (_, false) => Some(format!(
+            "{what} on this node's volumes cannot be repaired or brought before {} can be reached",
+            names.join(" or ")
+        )),
+        (_, true) => Some(format!(
+            "{what} on this node's volumes cannot be repaired from anything that is known; look for missing drives"
+        )),
+    }
 }
 
 /// Members whose clock is far ahead of this node's. One of the two is wrong; order is kept by hybrid time either way.
@@ -156,6 +230,7 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
         .into_iter()
         .map(|(id, (host, info))| {
             let here = local.volumes.get(&id).filter(|_| host == node.id());
+            let scrubbed = manifest.scrubbed(&id);
             let unavailable = matches!(here, Some((_, State::Unavailable(_))));
             doc::VolumeDoc {
                 id: id.to_string(),
@@ -166,12 +241,23 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                 used_bytes: used.get(&id).copied().unwrap_or_default(),
                 state: match () {
                     () if !node.counts(&host) => doc::VolumeState::Lost,
-                    () if unavailable => doc::VolumeState::Unavailable,
+                    () if unavailable || info.absent > 0 => doc::VolumeState::Unavailable,
+                    () if node.is_leaving(&id) && node.is_missed(&id) => doc::VolumeState::Leaving,
+                    () if node.is_leaving(&id) => doc::VolumeState::Retired,
                     () if info.free == 0 => doc::VolumeState::Full,
                     () => doc::VolumeState::Ok,
                 },
+                scrubbed: scrubbed.map(|(at, _)| rfc3339(at.millis())),
+                scrubbed_bad: scrubbed.map_or(0, |(_, scrubbed)| scrubbed.bad),
                 path: here.map(|(path, _)| path.display().to_string()),
             }
         })
         .collect()
+}
+
+fn rfc3339(millis: u64) -> String {
+    // A clock may say anything; what no calendar has is left at its end.
+    let most = Duration::from_secs(253_402_300_799);
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(millis).min(most);
+    humantime::format_rfc3339_seconds(at).to_string()
 }

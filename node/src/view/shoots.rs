@@ -24,13 +24,27 @@ pub struct ShootView {
     pub rolls: Vec<Roll>,
     /// The rule that holds for it.
     pub rule: Rule,
+    /// Places in the catalogs of its rolls whose files are deleted.
+    pub hidden: BTreeMap<RollId, BTreeSet<u32>>,
+    /// Bytes of those files, as far as this node has read the catalogs.
+    pub hidden_bytes: u64,
 }
 
-/// All shoots, by name; on a node that cannot read, by id.
+/// All shoots with files that are not deleted, by name; on a node that cannot read, by id.
 pub fn shoots(node: &Node, names: &Names, key: Option<&ReadingKey>) -> Vec<ShootView> {
+    shoots_of(node, names, key, |roll| !node.manifest().is_trashed(roll))
+}
+
+/// All shoots of the rolls that are `wanted`.
+pub fn shoots_of(
+    node: &Node,
+    names: &Names,
+    key: Option<&ReadingKey>,
+    wanted: impl Fn(&Roll) -> bool,
+) -> Vec<ShootView> {
     let manifest = node.manifest();
     let mut by_id: BTreeMap<ShootId, (Option<String>, Vec<Roll>)> = BTreeMap::new();
-    for (roll, _) in manifest.rolls() {
+    for (roll, _) in manifest.rolls().filter(|(roll, _)| wanted(roll)) {
         let slot = by_id.entry(roll.shoot).or_default();
         slot.0 = slot.0.take().or_else(|| names.of(manifest.library(), roll, key));
         slot.1.push(roll.clone());
@@ -43,6 +57,8 @@ pub fn shoots(node: &Node, names: &Names, key: Option<&ReadingKey>) -> Vec<Shoot
             ids: BTreeSet::new(),
             rolls: Vec::new(),
             rule: Rule::default(),
+            hidden: BTreeMap::new(),
+            hidden_bytes: 0,
         });
         slot.ids.insert(id);
         slot.rolls.extend(rolls);
@@ -50,6 +66,9 @@ pub fn shoots(node: &Node, names: &Names, key: Option<&ReadingKey>) -> Vec<Shoot
     let mut shoots: Vec<ShootView> = by_name.into_values().collect();
     for shoot in &mut shoots {
         shoot.rule = strictest(node, &shoot.ids);
+        let hidden = shoot.rolls.iter().map(|roll| (roll.roll, manifest.hidden(roll)));
+        shoot.hidden = hidden.filter(|(_, places)| !places.is_empty()).collect();
+        shoot.hidden_bytes = shoot.hidden.keys().map(|roll| names.hidden_bytes(manifest, roll)).sum();
     }
     shoots
 }
@@ -79,9 +98,16 @@ pub fn find_shoot(shoots: &[ShootView], text: &str) -> Result<ShootView, Failure
 }
 
 impl ShootView {
-    /// Files it names, by its rolls' records.
+    /// Files it names and that are not deleted, by its rolls' records.
     pub fn files(&self) -> u64 {
-        self.rolls.iter().map(|roll| roll.files).sum()
+        let all: u64 = self.rolls.iter().map(|roll| roll.files).sum();
+        all.saturating_sub(self.hidden.values().map(|places| places.len() as u64).sum())
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        let all: u64 = self.rolls.iter().map(|roll| roll.bytes).sum();
+        all.saturating_sub(self.hidden_bytes)
     }
 
     /// Its verdict.
@@ -109,7 +135,7 @@ impl ShootView {
             id: self.ids.first().map(ToString::to_string).unwrap_or_default(),
             name: self.name.clone(),
             files: self.files(),
-            bytes: self.rolls.iter().map(|roll| roll.bytes).sum(),
+            bytes: self.bytes(),
             stored_bytes: self.stored_bytes(node),
             verdict: verdict(judgement.verdict),
             rule: doc::ClausesDoc {
@@ -135,16 +161,8 @@ impl ShootView {
     }
 
     /// Bytes of shards on all volumes.
-    fn stored_bytes(&self, node: &Node) -> u64 {
-        let manifest = node.manifest();
-        let mut bytes = 0;
-        for roll in &self.rolls {
-            for (coding, held) in manifest.holdings(&roll.roll) {
-                let shard = manifest.coding(&roll.roll, &coding).map_or(0, |coding| coding.shard_bytes);
-                bytes += held.values().map(|indexes| indexes.len() as u64 * shard).sum::<u64>();
-            }
-        }
-        bytes
+    pub fn stored_bytes(&self, node: &Node) -> u64 {
+        self.rolls.iter().map(|roll| node.stored_bytes(&roll.roll)).sum()
     }
 }
 

@@ -54,6 +54,7 @@ impl CarryError {
 
 /// Brings one wanted shard to its volume here, and tells the core how it went.
 pub async fn pull(shell: Arc<Shell>, want: Want, hash: Hash, bytes: u64, from: NodeId) {
+    let _busy = shell.scrubs.busy();
     let outcome = match try_pull(&shell, want, hash, bytes, from).await {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -137,6 +138,7 @@ pub async fn open_shard(
 
 /// Serves one shard stream that a member opened.
 pub async fn serve(shell: Arc<Shell>, from: NodeId, stream: ShardStream) {
+    let _busy = shell.scrubs.busy();
     let mut stream = stream.with_progress_timeout();
     if let Err(error) = try_serve(&shell, from, &mut stream).await {
         tracing::debug!(%from, "a shard stream ended early: {error}");
@@ -175,13 +177,17 @@ async fn try_serve(
     Ok(stream.shutdown().await?)
 }
 
-/// Moves a damaged shard aside and tells the core, so that it no longer counts.
-pub async fn set_aside(shell: &Shell, volume: &FsVolume, hash: Hash) {
+/// Moves a damaged shard aside and tells the core, so that it no longer counts. Whether that was done.
+pub async fn set_aside(shell: &Shell, volume: &FsVolume, hash: Hash) -> bool {
     match volume.quarantine(hash).await {
         // A core that is gone has no use for news.
         Ok(()) => drop(shell.core.settle(Event::ShardBad { volume: volume.id(), hash }).await),
-        Err(error) => tracing::warn!(%hash, "a damaged shard could not be moved aside: {error}"),
+        Err(error) => {
+            tracing::warn!(%hash, "a damaged shard could not be moved aside: {error}");
+            return false;
+        }
     }
+    true
 }
 
 /// The open volume that the ledger says holds `hash`, with the shard's length.

@@ -9,8 +9,8 @@ use safelight_proto::id::{Hash, VolumeId};
 use safelight_proto::limit;
 use safelight_proto::record::{Body, NodeInfo, VolumeInfo};
 
-use crate::blobs::{FsVolume, LedgerRow, StoreError};
-use crate::driver::Stopped;
+use crate::blobs::{FsVolume, LedgerRow, Reconciled, StoreError};
+use crate::driver::{Stopped, wall_millis};
 use crate::shell::Shell;
 use crate::volumes::State;
 
@@ -20,6 +20,11 @@ const TICK: Duration = Duration::from_millis(250);
 const ROUND: Duration = Duration::from_secs(5);
 /// Room is told anew when it has changed by this part of the capacity.
 const ROOM_CHANGE: u64 = 100;
+
+/// Whether declarations of drives and machines are taken as they are, as the environment says.
+pub fn trust_declared() -> bool {
+    std::env::var_os("SAFELIGHT_TRUST_DECLARED").is_some_and(|value| value == "1")
+}
 
 /// Ticks the core until the node stops.
 pub async fn tick(shell: Arc<Shell>) {
@@ -61,12 +66,16 @@ pub async fn round(shell: &Arc<Shell>, trust_declared: bool) -> Result<(), Stopp
 /// Opens a volume and tells the core what it holds; or notes why it cannot be opened.
 pub async fn open(shell: &Arc<Shell>, id: VolumeId, path: PathBuf) {
     match try_open(shell, id, &path).await {
-        Ok((volume, shards, gone)) => {
+        Ok((volume, shards, found)) => {
             tracing::info!(volume = %id, shards = shards.len(), "volume open");
             shell.volumes.set(id, path, State::Open(Arc::new(volume)));
             shell.core.tell(Event::VolumeOpened { volume: id, shards }).await;
-            for hash in gone {
+            for hash in found.missing.into_iter().chain(found.damaged) {
                 shell.core.tell(Event::ShardBad { volume: id, hash }).await;
+            }
+            let hashes: Vec<Hash> = found.unrecorded.into_iter().chain(found.partial).collect();
+            if !hashes.is_empty() {
+                shell.core.tell(Event::Unrecorded { volume: id, hashes }).await;
             }
         }
         Err(error) => {
@@ -75,16 +84,17 @@ pub async fn open(shell: &Arc<Shell>, id: VolumeId, path: PathBuf) {
                 tracing::warn!(volume = %id, "a volume is unavailable, nothing on it is given up: {error}");
             }
             shell.volumes.set(id, path, State::Unavailable(error.to_string()));
+            tell_absent(shell, id).await;
         }
     }
 }
 
-/// The open volume, what the ledger says it holds, and what of that is gone or damaged.
+/// The open volume, what the ledger says it holds, and how its files compare.
 async fn try_open(
     shell: &Arc<Shell>,
     id: VolumeId,
     path: &Path,
-) -> Result<(FsVolume, Vec<Shard>, Vec<Hash>), StoreError> {
+) -> Result<(FsVolume, Vec<Shard>, Reconciled), StoreError> {
     let store = Arc::clone(&shell.store);
     let read = tokio::task::spawn_blocking(move || store.shards(&id)).await;
     let Ok(Ok(shards)) = read else {
@@ -101,15 +111,30 @@ async fn try_open(
             tracing::warn!(%hash, "a damaged shard could not be moved aside: {error}");
         }
     }
-    let gone = found.missing.into_iter().chain(found.damaged).collect();
-    Ok((volume, shards, gone))
+    Ok((volume, shards, found))
 }
 
 async fn close(shell: &Arc<Shell>, id: VolumeId, path: PathBuf, volume: &FsVolume, why: String) {
     tracing::warn!(volume = %id, "a volume went away, nothing on it is given up: {why}");
     shell.volumes.set(id, path, State::Unavailable(why));
     shell.core.tell(Event::VolumeGone(id)).await;
+    tell_absent(shell, id).await;
     volume.shutdown().await;
+}
+
+/// Tells everyone that a volume of this node cannot be found, and since when. Nothing on it is given up by that.
+async fn tell_absent(shell: &Arc<Shell>, id: VolumeId) {
+    let me = shell.me;
+    let said =
+        shell.core.ask(move |node| node.manifest().volume(&id).map(|(host, info)| (host, info.clone())));
+    if let Ok(Some((host, info))) = said.await
+        && host == me
+        && info.absent == 0
+    {
+        let absent = VolumeInfo { absent: wall_millis().max(1), ..info };
+        // A node that is stopping says it at its next start.
+        let _ = shell.core.settle(Event::Say(vec![Body::Volume(absent)])).await;
+    }
 }
 
 /// Tells everyone of a volume and its room, when that is news.

@@ -25,8 +25,11 @@ pub async fn keep(shell: Arc<Shell>) {
         let fresh = shell
             .core
             .ask(move |node| {
-                let rolls = node.manifest().rolls().map(|(roll, _)| roll);
-                rolls.filter(|roll| !known.contains(&roll.catalog_hash)).cloned().collect::<Vec<Roll>>()
+                let manifest = node.manifest();
+                let rolls = manifest.rolls().map(|(roll, _)| roll);
+                // What is taken back from the trash is met again in a later round.
+                let fresh = |roll: &&Roll| !known.contains(&roll.catalog_hash) && !manifest.is_trashed(roll);
+                rolls.filter(fresh).cloned().collect::<Vec<Roll>>()
             })
             .await;
         let Ok(fresh) = fresh else { return };

@@ -16,3 +16,5 @@ pub mod remake;
 pub mod restore;
 /// Files brought back from bare shard files and the phrase.
 pub mod salvage;
+/// Every shard read and verified, again and again.
+pub mod scrub;

@@ -34,10 +34,6 @@ pub enum Body {
     Lost(Lost),
     /// How much its author knows.
     Head(Head),
-    /// A node is put out.
-    Remove(Remove),
-    /// A studio vouches for a record of a node that was put out.
-    Adopt(Adopt),
     /// Files of a roll are deleted, or taken back.
     Trash(Trash),
     /// Every shard on a volume was verified.
@@ -46,8 +42,6 @@ pub enum Body {
     Retired(Retired),
     /// A node stands elsewhere while it is filled.
     Seeding(Seeding),
-    /// A recovery was rehearsed.
-    Drill(Drill),
 }
 
 /// The library's public reading key, signed by the authority.
@@ -215,20 +209,6 @@ pub struct Head {
     pub fingerprint: [u8; 32],
 }
 
-/// Puts a node out for good. Nothing it wrote counts any more, whenever that was, but for what is adopted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remove {
-    /// Who.
-    pub node: NodeId,
-}
-
-/// A studio's word for a record whose author was put out: it stands as it was, with its own time and author.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adopt {
-    /// The bytes of the record.
-    pub record: Vec<u8>,
-}
-
 /// Which files of a roll are deleted. Nothing is dropped by it before every holder's own quarantine ran out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trash {
@@ -278,19 +258,6 @@ pub struct Seeding {
     pub at: Option<Site>,
 }
 
-/// A rehearsed recovery: files rebuilt without touching a site's shards; the record's time says when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drill {
-    /// The site that was left out.
-    pub without: Site,
-    /// Files rebuilt and compared.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Files that could not be rebuilt.
-    pub failed: u64,
-}
-
 /// What a record competes for. Records with one key supersede each other; every other record stands beside the rest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
@@ -320,10 +287,6 @@ pub enum Key {
     Lost(NodeId),
     /// A node's head.
     Head(NodeId),
-    /// A removal, by node.
-    Remove(NodeId),
-    /// An adoption, by BLAKE3 of the adopted record's bytes, and the adopter.
-    Adopt(RecordId, NodeId),
     /// What is deleted of a roll.
     Trash(RollId),
     /// The last scrub of a volume, by its node.
@@ -332,8 +295,6 @@ pub enum Key {
     Retired(Leaver, NodeId),
     /// Where a node stands while it is filled, by whose word.
     Seeding(NodeId, NodeId),
-    /// One node's last rehearsal without a site, by the site's folded name.
-    Drill(Site, NodeId),
 }
 
 impl Body {
@@ -353,18 +314,15 @@ impl Body {
             Self::Rule(b) => Key::Rule(b.shoot),
             Self::Lost(b) => Key::Lost(b.node),
             Self::Head(_) => Key::Head(author),
-            Self::Remove(b) => Key::Remove(b.node),
-            Self::Adopt(b) => Key::Adopt(RecordId(*blake3::hash(&b.record).as_bytes()), author),
             Self::Trash(b) => Key::Trash(b.roll),
             Self::Scrubbed(b) => Key::Scrubbed(b.volume, author),
             Self::Retired(b) => Key::Retired(b.what, author),
             Self::Seeding(b) => Key::Seeding(b.node, author),
-            Self::Drill(b) => Key::Drill(b.without.clone(), author),
         }
     }
 
     /// Whether it bears on who belongs to the library: such records are taken in before all others.
     pub fn is_membership(&self) -> bool {
-        matches!(self, Self::Founding(_) | Self::Admit(_) | Self::Delegate(_) | Self::Remove(_))
+        matches!(self, Self::Founding(_) | Self::Admit(_) | Self::Delegate(_))
     }
 }

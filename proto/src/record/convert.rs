@@ -56,8 +56,6 @@ pub(super) fn to_schema(body: &Body) -> Wire {
         }),
         Body::Lost(b) => Wire::Lost(schema::Lost { node: b.node.0.to_vec(), lost: b.lost }),
         Body::Head(b) => Wire::Head(schema::Head { records: b.records, fingerprint: b.fingerprint.to_vec() }),
-        Body::Remove(b) => Wire::Remove(schema::Remove { node: b.node.0.to_vec() }),
-        Body::Adopt(b) => Wire::Adopt(schema::Adopt { record: b.record.clone() }),
         Body::Trash(b) => {
             Wire::Trash(schema::Trash { roll: b.roll.0.to_vec(), all: b.all, hidden: bits_of(&b.hidden) })
         }
@@ -75,7 +73,6 @@ pub(super) fn to_schema(body: &Body) -> Wire {
             node: b.node.0.to_vec(),
             at: b.at.as_ref().map(|site| site.name().to_owned()).unwrap_or_default(),
         }),
-        Body::Drill(b) => Wire::Drill(drill_to_schema(b)),
     }
 }
 
@@ -118,11 +115,6 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Head(b) => {
             Body::Head(Head { records: b.records, fingerprint: array(&b.fingerprint, "fingerprint")? })
         }
-        Wire::Remove(b) => Body::Remove(Remove { node: NodeId::from_slice(&b.node)? }),
-        Wire::Adopt(b) => {
-            within(b.record.len(), limit::RECORD_BYTES, "adopted record")?;
-            Body::Adopt(Adopt { record: b.record })
-        }
         Wire::Trash(b) => {
             within(b.hidden.len(), limit::ENTRIES_MAX / 8, "number of deleted files")?;
             let roll = RollId::from_slice(&b.roll)?;
@@ -144,7 +136,6 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Seeding(b) => {
             Body::Seeding(Seeding { node: NodeId::from_slice(&b.node)?, at: site_or_none(&b.at)? })
         }
-        Wire::Drill(b) => Body::Drill(drill_from_schema(&b)?),
     })
 }
 
@@ -273,15 +264,6 @@ fn rule_from_schema(b: schema::Rule) -> Result<RuleInfo> {
         return Err(RecordError::Bounds("rule"));
     }
     Ok(RuleInfo { shoot, rule })
-}
-
-fn drill_to_schema(b: &Drill) -> schema::Drill {
-    schema::Drill { without: b.without.name().to_owned(), files: b.files, bytes: b.bytes, failed: b.failed }
-}
-
-fn drill_from_schema(b: &schema::Drill) -> Result<Drill> {
-    let without = Site::new(&b.without).ok_or(RecordError::Bounds("site"))?;
-    Ok(Drill { without, files: b.files, bytes: b.bytes, failed: b.failed })
 }
 
 fn site_or_none(name: &str) -> Result<Option<Site>> {

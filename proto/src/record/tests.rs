@@ -63,20 +63,12 @@ fn bodies() -> Vec<Body> {
         }),
         Body::Lost(Lost { node, lost: true }),
         Body::Head(Head { records: 12, fingerprint: [14; 32] }),
-        Body::Remove(Remove { node }),
-        Body::Adopt(Adopt { record: vec![16; 40] }),
         Body::Trash(Trash { roll, all: false, hidden: [0, 9, 4711].into() }),
         Body::Scrubbed(Scrubbed { volume, shards: 812, bad: 1 }),
         Body::Retired(Retired { what: Leaver::Node(node), retired: true }),
         Body::Retired(Retired { what: Leaver::Volume(volume), retired: true }),
         Body::Seeding(Seeding { node, at: Site::new("studio") }),
         Body::Volume(VolumeInfo { since: 1_700_000_000_000, absent: 1_800_000_000_000, ..drive }),
-        Body::Drill(Drill {
-            without: Site::new("studio").expect("a fine name"),
-            files: 5,
-            bytes: 6,
-            failed: 1,
-        }),
     ]
 }
 

@@ -16,8 +16,10 @@ use safelight_proto::record::{Body, Hlc, Key, Record};
 
 use crate::members::{Members, Permission};
 
+mod trash;
 mod view;
 
+pub use trash::*;
 pub use view::*;
 
 /// Most bytes of records that wait for their author's admission. Those beyond are dropped; reconciliation brings them

@@ -11,10 +11,10 @@ use safelight_proto::vocabulary::{Role, Rule, Site};
 
 use super::{Entry, Manifest};
 
-const LOW_NODE: NodeId = NodeId([0; 32]);
-const HIGH_NODE: NodeId = NodeId([0xff; 32]);
-const LOW_ROLL: RollId = RollId([0; 32]);
-const HIGH_ROLL: RollId = RollId([0xff; 32]);
+pub(super) const LOW_NODE: NodeId = NodeId([0; 32]);
+pub(super) const HIGH_NODE: NodeId = NodeId([0xff; 32]);
+pub(super) const LOW_ROLL: RollId = RollId([0; 32]);
+pub(super) const HIGH_ROLL: RollId = RollId([0xff; 32]);
 const LOW_VOLUME: VolumeId = VolumeId([0; 16]);
 const HIGH_VOLUME: VolumeId = VolumeId([0xff; 16]);
 const LOW_CODING: CodingId = CodingId([0; 16]);
@@ -30,6 +30,8 @@ pub struct Audited {
     pub passed: bool,
     /// Whether a studio asked for it.
     pub by_studio: bool,
+    /// When, by the asker's clock.
+    pub at: Hlc,
 }
 
 impl Manifest {
@@ -243,13 +245,16 @@ impl Manifest {
     pub fn audited(&self, roll: &RollId, volume: &VolumeId) -> Option<Audited> {
         let host = self.host_of(volume)?;
         let claim = self.claim(roll, volume)?;
+        // Who was given up and came back proves everything anew.
+        let found_again = self.get(&Key::Lost(host)).map(|entry| entry.hlc).unwrap_or_default();
         self.range(Key::Audit(*roll, *volume, LOW_NODE)..=Key::Audit(*roll, *volume, HIGH_NODE))
             .map(|(_, entry)| entry)
-            .filter(|entry| entry.author != host)
+            .filter(|entry| entry.author != host && entry.hlc > found_again)
             .filter_map(|entry| match &entry.body {
                 Body::Audit(audit) if audit.holding == claim => {
                     let by_studio = self.members().get(&entry.author).is_some_and(|m| m.role == Role::Studio);
-                    Some(((by_studio, entry.rank()), Audited { passed: audit.passed, by_studio }))
+                    let audited = Audited { passed: audit.passed, by_studio, at: entry.hlc };
+                    Some(((by_studio, entry.rank()), audited))
                 }
                 _ => None,
             })

@@ -1,4 +1,5 @@
-//! What a node does for others' rolls without being told: keep every catalog, and ask vaults for proof.
+//! What a node does for others' rolls without being told: keep every catalog, and ask vaults for proof. This is a claim's
+//! first proof; the later ones are the [rota](super::rota)'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +8,13 @@ use safelight_proto::record::{self, Body, Head};
 use safelight_proto::vocabulary::Role;
 
 use super::Node;
+use super::rota::Rota;
 use crate::event::{Effect, Step};
 use crate::time::Now;
 
-/// Audits under way at once.
+/// Audits under way at once, first ones and later ones together.
 const AUDITS: usize = 8;
-/// Groups of 16 KiB asked for of each shard in the first audit.
+/// Groups of 16 KiB asked for of a shard.
 const AUDIT_GROUPS: u64 = 4;
 /// A holder that could not be asked is asked again after this long, milliseconds.
 const AUDIT_RETRY: u64 = 3_000;
@@ -37,6 +39,8 @@ pub(super) struct Care {
     pub(super) catalogs: BTreeSet<Hash>,
     missing: BTreeMap<Hash, Missing>,
     audits: BTreeMap<(RollId, VolumeId), Audit>,
+    /// Claims that were proven once, and are to be again.
+    pub(super) rota: Rota,
     head_due: u64,
 }
 
@@ -94,23 +98,24 @@ impl Node {
     }
 
     /// Notes which catalog and which audits `roll` asks for.
-    pub(super) fn review_care(&mut self, roll: RollId) {
+    pub(super) fn review_care(&mut self, roll: RollId, now: Now) {
         let Some((body, author)) = self.manifest.roll(&roll) else { return };
         if !self.care.catalogs.contains(&body.catalog_hash) {
             let missing = Missing { author, elsewhere: false, attempt: Attempt::default() };
             self.care.missing.entry(body.catalog_hash).or_insert(missing);
         }
-        let mut due = BTreeMap::new();
+        let (mut due, mut proven) = (BTreeMap::new(), BTreeMap::new());
         for volume in self.manifest.holdings(&roll).values().flat_map(|held| held.keys()) {
             let Some(host) = self.manifest.host_of(volume) else { continue };
-            let unproven = self.role_of(&host) == Some(Role::Vault) && !self.proven_enough(&roll, volume);
             if let Some(claim) = self.manifest.claim(&roll, volume)
-                && unproven
+                && self.role_of(&host) == Some(Role::Vault)
                 && self.audits_of(host, author)
             {
-                due.insert((roll, *volume), claim);
+                let claims = if self.proven_enough(&roll, volume) { &mut proven } else { &mut due };
+                claims.insert((roll, *volume), claim);
             }
         }
+        self.review_rota(roll, proven, now);
         self.care
             .audits
             .retain(|(of, volume), audit| *of != roll || due.get(&(roll, *volume)) == Some(&audit.claim));
@@ -181,7 +186,8 @@ impl Node {
     }
 
     fn audit(&mut self, now: Now, step: &mut Step) {
-        let under_way = self.care.audits.values().filter(|audit| audit.attempt.under_way).count();
+        let first = self.care.audits.values().filter(|audit| audit.attempt.under_way).count();
+        let under_way = first + self.care.rota.under_way();
         let ready: Vec<(RollId, VolumeId)> = self
             .care
             .audits
@@ -196,17 +202,25 @@ impl Node {
             };
             let next = self.care.audits.get(&(roll, volume)).and_then(|audit| audit.unproven.last().copied());
             let Some((hash, bytes)) = next else { continue };
-            let groups = bytes.div_ceil(GROUP).max(1);
-            let chosen: BTreeSet<u64> = (0..AUDIT_GROUPS).map(|_| self.below(groups)).collect();
+            let groups = self.some_groups(bytes);
             let Some(audit) = self.care.audits.get_mut(&(roll, volume)) else { continue };
             audit.attempt.under_way = true;
-            let (claim, groups) = (audit.claim, chosen.into_iter().collect());
+            let claim = audit.claim;
             step.effects.push(Effect::Audit { of, roll, volume, claim, hash, bytes, groups });
         }
+        let first = self.care.audits.values().filter(|audit| audit.attempt.under_way).count();
+        self.audit_again(AUDITS.saturating_sub(first), now, step);
+    }
+
+    /// Groups at random places of a shard, few of them: who lost a hundredth of it is found out within weeks.
+    pub(super) fn some_groups(&mut self, bytes: u64) -> Vec<u64> {
+        let groups = bytes.div_ceil(GROUP).max(1);
+        let chosen: BTreeSet<u64> = (0..AUDIT_GROUPS).map(|_| self.below(groups)).collect();
+        chosen.into_iter().collect()
     }
 
     /// The shards that `volume` says it holds of `roll`; nothing as long as one of them means nothing here.
-    fn shards_on(&self, roll: &RollId, volume: &VolumeId) -> Option<Vec<(Hash, u64)>> {
+    pub(super) fn shards_on(&self, roll: &RollId, volume: &VolumeId) -> Option<Vec<(Hash, u64)>> {
         let mut shards = Vec::new();
         for (coding, held) in self.manifest.holdings(roll) {
             for index in held.get(volume).into_iter().flatten() {
@@ -227,6 +241,9 @@ impl Node {
         now: Now,
         step: &mut Step,
     ) {
+        if self.audited_again((roll, volume), claim, hash, &outcome, now, step) {
+            return;
+        }
         // An answer about an older claim says nothing of the present one: what the holder gave up meanwhile it need not
         // prove, and what it took on it has not proven.
         let asked =

@@ -6,7 +6,8 @@ use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use safelight_proto::id::{Hash, LibraryId, NodeId, RollId, VolumeId};
-use safelight_proto::record::{Body, Key, Record, RecordError};
+use safelight_proto::record::{Body, Key, Lost, Record, RecordError};
+use safelight_proto::vocabulary::Role;
 
 use crate::event::{Effect, Event, InviteState, Judgement, Shard, Step, Token, Write};
 use crate::manifest::{Change, Manifest, Merged};
@@ -16,10 +17,13 @@ use crate::time::{Clock, Now};
 mod admission;
 mod care;
 mod exchange;
+mod health;
 mod liveness;
 mod picture;
 mod repair;
+mod rota;
 mod transfer;
+mod trash;
 
 pub use picture::{Condition, TRUST_PERIOD};
 
@@ -53,6 +57,7 @@ pub struct Node {
     exchange: Exchange,
     transfers: Transfers,
     care: care::Care,
+    bin: trash::Bin,
     repairs: repair::Repairs,
     invites: BTreeMap<Hash, InviteState>,
     /// The ledger: what lies on this node's open volumes.
@@ -93,6 +98,7 @@ impl Node {
             exchange: Exchange::default(),
             transfers: Transfers::default(),
             care: care::Care::new(catalogs),
+            bin: trash::Bin::new(),
             repairs: repair::Repairs::default(),
             invites,
             ledger: BTreeMap::new(),
@@ -111,6 +117,11 @@ impl Node {
     /// The records and what they say.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What its owner has set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The members within reach.
@@ -136,7 +147,7 @@ impl Node {
         match event {
             Event::Configure(settings) => self.configure(settings),
             Event::Tick => self.tick(now, &mut step),
-            Event::Connected(peer) => self.connect(peer, now),
+            Event::Connected(peer) => self.connect(peer, now, &mut step),
             Event::Disconnected(peer) => self.disconnect(peer, now),
             Event::Asked { from, request, token } => self.asked(from, request, token, now, &mut step),
             Event::Answered { from, question, answer } => {
@@ -151,8 +162,9 @@ impl Node {
             Event::EndInvite(invite, ending) => self.end_invite(invite, ending),
             Event::Stored { bodies, shards, catalog } => {
                 self.care.catalogs.insert(catalog);
-                self.keep(shards, bodies, now, &mut step);
+                self.keep_new(shards, bodies, now, &mut step);
             }
+            Event::Brought(shards) => self.keep(shards, now, &mut step),
             Event::Pulled { want, outcome } => self.pulled(want, outcome, now, &mut step),
             Event::Remade { roll, outcome } => self.remade(roll, outcome, now, &mut step),
             Event::Audited { roll, volume, claim, hash, outcome } => {
@@ -160,9 +172,12 @@ impl Node {
             }
             Event::Catalog { hash, kept } => self.care.catalog(hash, kept, now),
             Event::VolumeOpened { volume, shards } => self.open_volume(volume, shards, now, &mut step),
+            Event::Unrecorded { volume, hashes } => self.bin.unrecorded(volume, hashes),
+            Event::ReleaseBrake => self.release_brake(now, &mut step),
             Event::VolumeGone(volume) => self.close_volume(volume),
             Event::ShardBad { volume, hash } => self.drop_shard(volume, hash, now, &mut step),
         }
+        self.sort_trash(now, &mut step);
         self.review(now, &mut step);
         self.exchange(now, &mut step);
         self.pump(now, &mut step);
@@ -171,16 +186,24 @@ impl Node {
 
     fn tick(&mut self, now: Now, step: &mut Step) {
         self.care_tick(now, step);
+        self.trash_tick(now, step);
         self.repair(now, step);
     }
 
     fn configure(&mut self, settings: Settings) {
+        if self.settings.audit_period != settings.audit_period {
+            self.care.rota = rota::Rota::default();
+        }
         self.settings = settings;
         self.look_at_all();
     }
 
-    fn connect(&mut self, peer: NodeId, now: Now) {
+    fn connect(&mut self, peer: NodeId, now: Now, step: &mut Step) {
         self.connected.insert(peer);
+        if self.manifest.is_lost(&peer) && self.role_of(&self.me) == Some(Role::Studio) {
+            // It is there: what it holds counts again once it is proven anew.
+            self.say(vec![Body::Lost(Lost { node: peer, lost: false })], now, step);
+        }
         self.exchange.meet(peer, self.me < peer, now);
         self.care.retry(now);
         self.look_at_all();
@@ -196,6 +219,7 @@ impl Node {
 
     /// Every roll is to be looked at again: who is within reach decides who sees to what.
     fn look_at_all(&mut self) {
+        self.bin.look_again();
         self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
     }
 
@@ -236,12 +260,16 @@ impl Node {
     /// Marks the rolls that a record bears on.
     fn note(&mut self, record: &Record) {
         match record.key() {
-            Key::Roll(roll, _)
-            | Key::Coding(roll, ..)
-            | Key::Layout(roll, _)
-            | Key::Holding(roll, ..)
-            | Key::Audit(roll, ..) => {
+            Key::Roll(roll, _) => {
                 self.dirty.insert(roll);
+                self.bin.roll_came(record, &self.manifest);
+            }
+            Key::Coding(roll, ..) | Key::Layout(roll, _) | Key::Holding(roll, ..) | Key::Audit(roll, ..) => {
+                self.dirty.insert(roll);
+            }
+            Key::Trash(roll) => {
+                self.dirty.insert(roll);
+                self.bin.look_again();
             }
             // Who hosts a volume, whether it is believed, and what is asked for, bears on every roll.
             Key::Volume(..) | Key::Admit(..) | Key::Lost(_) | Key::Rule(_) => {

@@ -9,7 +9,7 @@ use safelight_proto::shard::StreamShape;
 use safelight_proto::vocabulary::{Media, Rule, Site};
 
 use super::Node;
-use crate::place::{CodingView, Holding, RollView, Topology, VolumeView};
+use crate::place::{CodingView, Holding, RollView, Topology, VolumeView, evaluate_roll};
 
 /// Shards on a removable volume that lies somewhere unmounted count so long after they were last verified, milliseconds.
 pub const TRUST_PERIOD: u64 = 180 * 24 * 3_600_000;
@@ -86,6 +86,22 @@ impl Node {
             || self.manifest.host_of(volume).is_some_and(with_host)
     }
 
+    /// Whether some roll would be worse off without what `volume` holds.
+    pub fn is_missed(&self, volume: &VolumeId) -> bool {
+        let with = self.topology();
+        let without = Topology::new(with.volumes().iter().filter(|view| view.id != *volume).cloned());
+        let holds =
+            |roll: &RollId| self.manifest.holdings(roll).values().any(|held| held.contains_key(volume));
+        self.manifest.rolls().map(|(roll, _)| roll).filter(|roll| holds(&roll.roll)).any(|roll| {
+            let (rule, view) = (self.rule_of(roll), self.roll_view(roll));
+            let standing = |topology| {
+                let standing = evaluate_roll(topology, &rule, &view);
+                (standing.readable, standing.offsite, standing.copies.survives_volumes, standing.media)
+            };
+            !evaluate_roll(&without, &rule, &view).met() && standing(&without) != standing(&with)
+        })
+    }
+
     /// All volumes whose shards count, with the room that they offer: none where they are leaving or away.
     pub fn topology(&self) -> Topology {
         self.topology_of(|volume| self.volume_counts(volume))
@@ -132,7 +148,9 @@ impl Node {
         if self.manifest.shoots_with_rules().next().is_none() {
             return own;
         }
-        let refers = |(other, _): &(&Roll, NodeId)| other.references.contains(&roll.roll);
+        let refers = |(other, _): &(&Roll, NodeId)| {
+            other.references.contains(&roll.roll) && !self.manifest.is_trashed(other)
+        };
         let others =
             self.manifest.rolls().filter(refers).map(|(other, _)| self.manifest.rule(Some(other.shoot)));
         others.fold(own, Rule::stricter)
@@ -154,13 +172,15 @@ impl Node {
             CodingView { k: coding.k, holdings, known_anywhere: known.len() as u16 }
         });
         let codings = codings.collect();
-        RollView { roll: roll.roll, sealed_len: sealed_len(roll), files: roll.files, codings }
+        let files = self.manifest.files_left(roll);
+        RollView { roll: roll.roll, sealed_len: sealed_len(roll), files, codings }
     }
 
-    /// The rolls of `shoots` and every roll that they refer to.
+    /// The rolls of `shoots` that are not deleted, and every roll that they refer to.
     pub fn rolls_with_references(&self, shoots: &BTreeSet<ShootId>) -> Vec<RollView> {
-        let own: Vec<&Roll> =
-            self.manifest.rolls().map(|(roll, _)| roll).filter(|roll| shoots.contains(&roll.shoot)).collect();
+        let rolls = self.manifest.rolls().map(|(roll, _)| roll);
+        let own = rolls.filter(|roll| shoots.contains(&roll.shoot) && !self.manifest.is_trashed(roll));
+        let own: Vec<&Roll> = own.collect();
         let mut wanted: BTreeSet<RollId> = own.iter().map(|roll| roll.roll).collect();
         wanted.extend(own.iter().flat_map(|roll| &roll.references));
         let view = |id: &RollId| match self.manifest.roll(id) {
@@ -200,7 +220,7 @@ impl Node {
     /// Bytes of shards that are meant for each volume and are not there yet: room that only looks free.
     pub fn promised(&self) -> BTreeMap<VolumeId, u64> {
         let mut promised = BTreeMap::new();
-        for (roll, _) in self.manifest.rolls() {
+        for (roll, _) in self.manifest.rolls().filter(|(roll, _)| !self.is_dead(&roll.roll)) {
             let Some((layout, coding)) = self.manifest.laid_out(&roll.roll) else { continue };
             let held = self.manifest.holdings(&roll.roll);
             let held = held.get(&layout.coding);

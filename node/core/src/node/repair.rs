@@ -89,7 +89,11 @@ impl Node {
         if self.repairs.tried.get(&roll).is_some_and(|attempt| attempt.due == u64::MAX) {
             self.repairs.tried.remove(&roll);
         }
-        if self.caretaker(&roll) != Some(self.me) || self.note_fine(&roll) || !self.falls_short(&roll) {
+        if self.is_dead(&roll)
+            || self.caretaker(&roll) != Some(self.me)
+            || self.note_fine(&roll)
+            || !self.falls_short(&roll)
+        {
             return;
         }
         let Some((body, _)) = self.manifest.roll(&roll) else { return };
@@ -370,7 +374,7 @@ impl Node {
         match outcome {
             Ok(Made { bodies, shards }) => {
                 self.repairs.tried.remove(&roll);
-                self.keep(shards, bodies, now, step);
+                self.keep_new(shards, bodies, now, step);
             }
             Err(_) => {
                 let jitter = self.below(RETRY);

@@ -12,9 +12,11 @@ use safelight_proto::record::{
 use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::*;
-use crate::event::{Committed, Ending, Made, Question, Remake};
+use crate::event::{Committed, Ending, Made, Memory, Question, Remake};
 
+mod audits;
 mod repair;
+mod trash;
 
 const AUTHORITY: u8 = 200;
 const SECRET: [u8; 16] = [42; 16];
@@ -44,11 +46,31 @@ struct Host {
     node: Node,
     records: BTreeMap<RecordId, Vec<u8>>,
     disk: BTreeSet<(VolumeId, Hash)>,
+    memory: Memory,
     /// Volumes that lost everything without saying so.
     liar: bool,
+    /// Gives no proof, true or false.
+    mute: bool,
     replies: Vec<JoinReply>,
     /// What its owner was told.
     told: Vec<String>,
+}
+
+impl Host {
+    /// What the store does with a step.
+    fn keep(&mut self, step: &Step) {
+        for write in step.writes() {
+            match write {
+                Write::PutRecord(id, bytes) => drop(self.records.insert(*id, bytes.clone())),
+                Write::DropRecord(id) => drop(self.records.remove(id)),
+                Write::Running(millis) => self.memory.running = *millis,
+                Write::Dead(roll, Some(since)) => drop(self.memory.dead.insert(*roll, *since)),
+                Write::Dead(roll, None) => drop(self.memory.dead.remove(roll)),
+                Write::Brake(brake) => self.memory.brake = *brake,
+                _ => {}
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -59,6 +81,8 @@ struct World {
     queue: VecDeque<(NodeId, Event)>,
     /// Answers to audits that are held back, when there is such a place.
     late: Option<Vec<(NodeId, Event)>>,
+    /// Proofs that were asked for: by whom, of which roll on which volume, and when.
+    asked: Vec<(NodeId, RollId, VolumeId, u64)>,
 }
 
 impl World {
@@ -66,8 +90,16 @@ impl World {
         let identity = Identity { key: key(n), library: library(), reading_key: None };
         let kept = records.iter().map(|record| (record.id, record.bytes.clone())).collect();
         let (node, step) = Node::new(identity, records, BTreeMap::new(), BTreeSet::new(), [n; 32]);
-        let host =
-            Host { node, records: kept, disk: BTreeSet::new(), liar: false, replies: vec![], told: vec![] };
+        let host = Host {
+            node,
+            records: kept,
+            disk: BTreeSet::new(),
+            memory: Memory::default(),
+            liar: false,
+            mute: false,
+            replies: vec![],
+            told: vec![],
+        };
         self.hosts.insert(id(n), host);
         let _ = step.release(Committed::after_fsync());
     }
@@ -104,18 +136,26 @@ impl World {
         self.settle();
     }
 
+    /// Ends node `n` and starts it again from its store and its disks. It has met nobody yet.
+    fn restart(&mut self, n: u8) {
+        let old = self.hosts.remove(&id(n)).expect("it was there");
+        let records = old.records.values().map(|bytes| Record::trusted(bytes).expect("own store")).collect();
+        self.add(n, records);
+        let host = self.hosts.get_mut(&id(n)).expect("just added");
+        host.node.remember(old.memory.clone());
+        (host.disk, host.memory) = (old.disk, old.memory);
+        self.tell(n, Event::Configure(old.node.settings));
+        for (volume, shards) in old.node.ledger {
+            self.tell(n, Event::VolumeOpened { volume, shards: shards.into_values().collect() });
+        }
+    }
+
     fn settle(&mut self) {
         while let Some((at, event)) = self.queue.pop_front() {
             let now = self.now();
             let Some(host) = self.hosts.get_mut(&at) else { continue };
             let step = host.node.handle(event, now);
-            for write in step.writes() {
-                match write {
-                    Write::PutRecord(id, bytes) => drop(host.records.insert(*id, bytes.clone())),
-                    Write::DropRecord(id) => drop(host.records.remove(id)),
-                    _ => {}
-                }
-            }
+            host.keep(&step);
             for effect in step.release(Committed::after_fsync()) {
                 self.perform(at, effect);
             }
@@ -146,8 +186,12 @@ impl World {
                 self.queue.push_back((at, Event::Pulled { want, outcome }));
             }
             Effect::Audit { of, roll, volume, claim, hash, .. } => {
+                self.asked.push((at, roll, volume, self.steady));
                 let Some(holder) = self.hosts.get(&of) else { return };
-                let outcome = Ok(!holder.liar && holder.disk.contains(&(volume, hash)));
+                let outcome = match holder.mute {
+                    true => Err("no answer".into()),
+                    false => Ok(!holder.liar && holder.disk.contains(&(volume, hash))),
+                };
                 let answer = (at, Event::Audited { roll, volume, claim, hash, outcome });
                 match &mut self.late {
                     Some(late) => late.push(answer),
@@ -174,7 +218,8 @@ impl World {
                     host.told.push(text);
                 }
             }
-            Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) => {}
+            Effect::Reply(..) | Effect::Drop(..) | Effect::Judge(..) | Effect::Gate(_) | Effect::Alert(_) => {
+            }
         }
     }
 
@@ -232,13 +277,7 @@ impl World {
             }
             request => {
                 let step = host.node.handle(Event::Asked { from, request, token: Token(7) }, now);
-                for write in step.writes() {
-                    match write {
-                        Write::PutRecord(id, bytes) => drop(host.records.insert(*id, bytes.clone())),
-                        Write::DropRecord(id) => drop(host.records.remove(id)),
-                        _ => {}
-                    }
-                }
+                host.keep(&step);
                 let mut answer = None;
                 for effect in step.release(Committed::after_fsync()) {
                     match effect {
@@ -747,18 +786,8 @@ fn a_restart_goes_on_where_it_was() {
     let told = Body::Node(NodeInfo { name: "one".into(), addresses: vec![] });
     world.tell(1, Event::Say(vec![told.clone()]));
     let before = world.node(1).manifest().ids().clone();
-    let records: Vec<Record> = world.hosts[&id(1)]
-        .records
-        .values()
-        .map(|bytes| Record::trusted(bytes).expect("own store"))
-        .collect();
-    let (disk, ledger) = (world.hosts[&id(1)].disk.clone(), world.node(1).ledger().clone());
-    world.add(1, records);
+    world.restart(1);
     assert_eq!(world.node(1).manifest().ids(), &before, "the store has what the manifest had");
-    world.hosts.get_mut(&id(1)).expect("there").disk = disk;
-    for (volume, shards) in ledger {
-        world.tell(1, Event::VolumeOpened { volume, shards: shards.into_values().collect() });
-    }
     for peer in [2, 3] {
         world.meet(1, peer);
     }

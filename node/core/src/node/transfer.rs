@@ -64,24 +64,33 @@ impl Node {
 
     pub(super) fn close_volume(&mut self, volume: VolumeId) {
         self.ledger.remove(&volume);
+        self.bin.close(&volume);
         self.transfers.wants.retain(|want, _| want.volume != volume);
     }
 
-    /// Shards became durable here, with records that tell of them: all of it in one write.
-    pub(super) fn keep(
+    /// Shards were made here, with records that tell of them. Those that are wanted elsewhere are only staged.
+    pub(super) fn keep_new(
         &mut self,
         shards: Vec<(VolumeId, Shard)>,
         bodies: Vec<Body>,
         now: Now,
         step: &mut Step,
     ) {
-        let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
         self.say(bodies, now, step);
-        for (volume, shard) in shards {
+        let staged = |(volume, shard): (VolumeId, Shard)| {
             let wanted = self.manifest.laid_out(&shard.roll).is_some_and(|(layout, _)| {
                 layout.coding == shard.coding && layout.volumes.get(usize::from(shard.index)) == Some(&volume)
             });
-            let shard = Shard { staged: !wanted, ..shard };
+            (volume, Shard { staged: !wanted, ..shard })
+        };
+        let shards = shards.into_iter().map(staged).collect();
+        self.keep(shards, now, step);
+    }
+
+    /// Shards became durable here: said in the same write.
+    pub(super) fn keep(&mut self, shards: Vec<(VolumeId, Shard)>, now: Now, step: &mut Step) {
+        let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
+        for (volume, shard) in shards {
             step.writes.push(Write::PutShard(volume, shard));
             self.ledger.entry(volume).or_default().insert(shard.hash, shard);
             touched.entry(volume).or_default().insert(shard.roll);
@@ -92,7 +101,7 @@ impl Node {
     }
 
     /// Signs anew what `volume` holds of `rolls`, where that differs from what was last said.
-    fn declare(
+    pub(super) fn declare(
         &mut self,
         volume: VolumeId,
         rolls: impl IntoIterator<Item = RollId>,
@@ -123,10 +132,11 @@ impl Node {
                 if let Some((hash, bytes)) = self.shard_of(&want) {
                     let Want { volume, roll, coding, index } = want;
                     let shard = Shard { hash, bytes, roll, coding, index, staged: false };
-                    self.keep(vec![(volume, shard)], vec![], now, step);
+                    self.keep(vec![(volume, shard)], now, step);
                 }
             }
             Err(error) => {
+                self.leave(&want);
                 let jitter = self.below(RETRY);
                 if let Some(attempt) = self.transfers.wants.get_mut(&want) {
                     attempt.from = None;
@@ -143,7 +153,7 @@ impl Node {
     }
 
     /// Hash and length of a wanted shard, by its coding.
-    fn shard_of(&self, want: &Want) -> Option<(Hash, u64)> {
+    pub(super) fn shard_of(&self, want: &Want) -> Option<(Hash, u64)> {
         let coding = self.manifest.coding(&want.roll, &want.coding)?;
         Some((*coding.shards.get(usize::from(want.index))?, coding.shard_bytes))
     }
@@ -160,18 +170,20 @@ impl Node {
     /// Looks again at every roll that something changed about.
     pub(super) fn review(&mut self, now: Now, step: &mut Step) {
         while let Some(roll) = self.dirty.pop_first() {
+            self.bin.touched(&roll);
             self.review_wants(roll, step);
             self.review_staging(roll, now, step);
-            self.review_care(roll);
+            self.review_care(roll, now);
             self.review_repair(roll);
         }
     }
 
     /// Which of this node's open volumes are to hold a shard of `roll` that they lack. One that is staged where it is
-    /// wanted by now is there to stay.
+    /// wanted by now is there to stay. Of a roll that may go nothing more is brought.
     fn review_wants(&mut self, roll: RollId, step: &mut Step) {
         let mut wanted = BTreeSet::new();
-        if let Some((layout, coding)) = self.manifest.laid_out(&roll) {
+        let laid_out = self.manifest.laid_out(&roll);
+        if let Some((layout, coding)) = laid_out.filter(|_| !self.bin.has(&roll)) {
             for (index, (volume, hash)) in (0u8..).zip(layout.volumes.iter().zip(&coding.shards)) {
                 match self.ledger.get_mut(volume).map(|shards| shards.get_mut(hash)) {
                     Some(Some(shard)) if shard.staged => {

@@ -44,7 +44,9 @@ pub enum VolumeState {
     Unavailable,
     /// Declared lost, or on a lost node.
     Lost,
-    /// Left for good, in order.
+    /// To be emptied; some shoots still need what is on it.
+    Leaving,
+    /// Emptied: nothing on it is needed any more.
     Retired,
 }
 
@@ -171,6 +173,12 @@ pub struct VolumeDoc {
     pub used_bytes: u64,
     /// How it stands.
     pub state: VolumeState,
+    /// When every shard on it was last read and verified: RFC 3339, UTC; null when it never was.
+    #[serde(default)]
+    pub scrubbed: Option<String>,
+    /// Shards that were found bad then.
+    #[serde(default)]
+    pub scrubbed_bad: u64,
     /// Its folder, known on its own node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,

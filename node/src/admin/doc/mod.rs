@@ -3,11 +3,17 @@
 //! Keys are a contract (`node/DESIGN.md`, command line): add fields freely, never rename one. Sizes are in
 //! bytes, times in seconds. Names are null on a vault, which cannot read them.
 
+mod care;
+
 mod library;
+
+mod trash;
 
 mod work;
 
+pub use care::*;
 pub use library::*;
+pub use trash::*;
 pub use work::*;
 
 #[cfg(test)]

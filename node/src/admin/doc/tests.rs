@@ -49,6 +49,8 @@ fn volume() -> VolumeDoc {
         capacity_bytes: 9,
         used_bytes: 8,
         state: VolumeState::Ok,
+        scrubbed: None,
+        scrubbed_bad: 0,
         path: None,
     }
 }
@@ -68,7 +70,8 @@ fn node_json() -> Value {
 }
 
 fn volume_json() -> Value {
-    json!({"id": "0b", "node": "0a", "site": "friend", "media": "nas", "capacity_bytes": 9, "used_bytes": 8, "state": "ok"})
+    json!({"id": "0b", "node": "0a", "site": "friend", "media": "nas", "capacity_bytes": 9, "used_bytes": 8, "state": "ok",
+           "scrubbed": null, "scrubbed_bad": 0})
 }
 
 #[test]
@@ -133,6 +136,39 @@ fn ingest() {
 }
 
 #[test]
+fn trash() {
+    let whole = DeletedDoc {
+        shoot: Some("Smith wedding".into()),
+        id: "5a".into(),
+        path: None,
+        files: 2,
+        bytes: Some(3),
+        stored_bytes: 6,
+        deleted: "2026-11-22T10:00:00Z".into(),
+        running_seconds_left: Some(4),
+        stays: None,
+    };
+    let single = DeletedDoc {
+        path: Some("a/b.CR3".into()),
+        running_seconds_left: None,
+        stays: Some("why".into()),
+        ..whole.clone()
+    };
+    let line = |rest: Value| {
+        let mut line = json!({"shoot": "Smith wedding", "id": "5a", "files": 2, "bytes": 3, "stored_bytes": 6,
+            "deleted": "2026-11-22T10:00:00Z"});
+        line.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
+        line
+    };
+    let lines = [
+        line(json!({"running_seconds_left": 4, "stays": null})),
+        line(json!({"path": "a/b.CR3", "running_seconds_left": null, "stays": "why"})),
+    ];
+    let document = TrashDoc { trash: vec![whole, single], quarantine_seconds: 5, braked: false };
+    same(document, json!({"trash": lines, "quarantine_seconds": 5, "braked": false}));
+}
+
+#[test]
 fn restore_and_recover() {
     let restored = RestoreDoc {
         files: 1,
@@ -156,6 +192,30 @@ fn restore_and_recover() {
     contract["as_of"] = Value::Null;
     same(&recovered, contract.clone());
     assert_eq!(serde_json::from_value::<RecoverDoc>(contract).expect("ours"), recovered);
+}
+
+#[test]
+fn verify() {
+    let bad = BadShardDoc { volume: "0b".into(), roll: "5c".into(), index: 2, path: "/v".into() };
+    let left = UnverifiedDoc { volume: "0d".into(), path: "/w".into(), reason: "r".into() };
+    same(
+        VerifyDoc {
+            shards: 4,
+            bytes: 40,
+            bad: vec![bad],
+            repaired: 1,
+            missing: 0,
+            awaited: vec!["tom".into()],
+            unverified: vec![left],
+            verdict: Verdict::Safe,
+            seconds: 0.5,
+        },
+        json!({
+            "shards": 4, "bytes": 40, "bad": [{"volume": "0b", "roll": "5c", "index": 2, "path": "/v"}], "repaired": 1,
+            "missing": 0, "awaited": ["tom"], "unverified": [{"volume": "0d", "path": "/w", "reason": "r"}],
+            "verdict": "safe", "seconds": 0.5,
+        }),
+    );
 }
 
 #[test]

@@ -216,6 +216,7 @@ fn volumes_table(volumes: &[VolumeDoc], nodes: &[NodeDoc]) -> String {
             VolumeState::ReadOnly => "READ-ONLY",
             VolumeState::Unavailable => "unavailable",
             VolumeState::Lost => "LOST",
+            VolumeState::Leaving => "leaving",
             VolumeState::Retired => "retired",
         };
         let place = v.path.clone().unwrap_or_default();

@@ -1,8 +1,12 @@
 //! Documents as pages for people: one sentence first, then only what needs them.
 
+mod care;
+
 mod library;
 
 mod table;
+
+mod trash;
 
 mod work;
 
@@ -34,6 +38,14 @@ pub enum View {
     Restore,
     /// `recover`
     Recover,
+    /// `verify`
+    Verify,
+    /// `delete`
+    Deleted,
+    /// `trash`
+    Trash,
+    /// `undelete`
+    Undeleted,
     /// `lost`
     Lost,
     /// `rule`
@@ -64,7 +76,11 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Volumes => library::volumes(&read(document)?),
         View::Rule => library::rule(&read(document)?),
         View::Config => library::config(&read(document)?),
+        View::Verify => care::verify(&read(document)?),
         View::Lost => library::lost(&read(document)?),
+        View::Deleted => trash::deleted(&read(document)?),
+        View::Trash => trash::trash(&read(document)?),
+        View::Undeleted => trash::undeleted(&read(document)?),
         View::Ingest => work::ingest(&read(document)?),
         View::Restore => work::restore(&read(document)?),
         View::Recover => work::recover(&read(document)?),

@@ -119,3 +119,27 @@ fn a_document_of_another_kind_is_an_error() {
         assert!(render(view, &json!({"other": 1})).is_err(), "{view:?}");
     }
 }
+
+#[test]
+fn deleting_says_how_to_take_it_back_and_when_room_is_freed() {
+    let mut document = json!({"shoot": "tom's", "files": 3, "bytes": 10, "frees_bytes": 20_000,
+        "quarantine_seconds": 30 * 86_400, "braked": false});
+    let text = render(View::Deleted, &document).expect("a deletion");
+    for words in
+        ["3 files", r"safelight undelete 'tom'\''s'", "about 30 days", "20 kB", "Nothing is gone yet"]
+    {
+        assert!(text.contains(words), "no {words} in {text}");
+    }
+    assert!(!text.contains("brake"), "{text}");
+    document["braked"] = true.into();
+    document["frees_bytes"] = 0.into();
+    let text = render(View::Deleted, &document).expect("a deletion");
+    assert!(text.contains("config brake release") && text.contains("its bytes stay"), "{text}");
+    let line = json!({"shoot": null, "id": "5a", "files": 2, "bytes": 5, "stored_bytes": 10,
+        "deleted": "2026-11-22T10:00:00Z", "running_seconds_left": 3_600, "stays": null});
+    let document = json!({"trash": [line], "quarantine_seconds": 5, "braked": false});
+    let text = render(View::Trash, &document).expect("a trash");
+    assert!(text.contains("(sealed)") && text.contains("in about 60 min of running"), "{text}");
+    let document = json!({"shoot": "a", "files": 1, "bytes": 10, "gone_files": 2});
+    assert!(render(View::Undeleted, &document).expect("back").contains("2 more are gone for good"));
+}

@@ -1,6 +1,6 @@
 //! Files that the library has already: found by length and head, proven by the whole file's hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use safelight_core::node::Node;
@@ -38,13 +38,22 @@ pub struct Library {
     catalogs: Vec<(RollId, Arc<Catalog>)>,
     /// Whether a roll can be read, for those looked at.
     readable: BTreeMap<RollId, bool>,
+    /// Which places of a catalog are deleted, for those looked at.
+    hidden: BTreeMap<RollId, BTreeSet<u32>>,
 }
 
 impl Library {
     /// The library as this node can read it.
     pub fn new(shell: Arc<Shell>, runtime: Handle, shoot: &str) -> Self {
         let shoot = normal_name(shoot);
-        Self { shell, runtime, shoot, catalogs: Vec::new(), readable: BTreeMap::new() }
+        Self {
+            shell,
+            runtime,
+            shoot,
+            catalogs: Vec::new(),
+            readable: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+        }
     }
 
     /// Files of that length that begin so.
@@ -58,7 +67,8 @@ impl Library {
         })
     }
 
-    /// The file among `candidates` with this hash, whose bytes can be had: best the one in the same place.
+    /// The file among `candidates` with this hash, whose bytes can be had: best the one in the same place. What is
+    /// deleted is not among them, even while its bytes are there.
     pub fn find(
         &mut self,
         candidates: &[KnownFile],
@@ -66,7 +76,15 @@ impl Library {
         source: &Source,
     ) -> Result<Option<Known>, Failure> {
         let mut best = None;
-        for candidate in candidates.iter().filter(|known| known.hash == hash).take(LOOKED_AT) {
+        let mut looked_at = 0;
+        for candidate in candidates.iter().filter(|known| known.hash == hash) {
+            if looked_at == LOOKED_AT {
+                break;
+            }
+            if self.is_deleted(candidate)? {
+                continue;
+            }
+            looked_at += 1;
             let Some(catalog) = self.catalog(candidate.roll)? else { continue };
             let Some(entry) = catalog.entries.get(candidate.place as usize).filter(|e| e.hash == hash) else {
                 continue;
@@ -94,6 +112,23 @@ impl Library {
     /// What was readable may not be so much later.
     pub fn look_again(&mut self) {
         self.readable.clear();
+        self.hidden.clear();
+    }
+
+    /// Whether a file is deleted, by itself or with its roll.
+    fn is_deleted(&mut self, file: &KnownFile) -> Result<bool, Failure> {
+        let roll = file.roll;
+        if let Some(hidden) = self.hidden.get(&roll) {
+            return Ok(hidden.contains(&file.place));
+        }
+        let hidden = self.shell.core.ask(move |node| {
+            let manifest = node.manifest();
+            manifest.roll(&roll).map(|(roll, _)| manifest.hidden(roll)).unwrap_or_default()
+        });
+        let hidden = self.runtime.block_on(hidden).map_err(Failure::from)?;
+        let deleted = hidden.contains(&file.place);
+        self.hidden.insert(roll, hidden);
+        Ok(deleted)
     }
 
     fn catalog(&mut self, roll: RollId) -> Result<Option<Arc<Catalog>>, Failure> {
@@ -151,10 +186,11 @@ pub fn is_named(entry: &Entry, source: &Source) -> bool {
     entry.path == source.name && entry.raw_path == source.raw_name
 }
 
-/// Whether the roll is recorded and some coding has enough shards on volumes of nodes that are not lost.
+/// Whether the roll is recorded and not deleted, and some coding has enough shards on volumes of nodes that are not
+/// lost.
 fn is_readable(node: &Node, roll: &RollId) -> bool {
     let manifest = node.manifest();
-    if manifest.roll(roll).is_none() {
+    if manifest.roll(roll).is_none_or(|(record, _)| manifest.is_trashed(record)) {
         return false;
     }
     let held = manifest.holdings(roll);
@@ -164,8 +200,7 @@ fn is_readable(node: &Node, roll: &RollId) -> bool {
             .into_iter()
             .flatten()
             .filter(|(volume, _)| node.volume_counts(volume) && manifest.believed(roll, volume));
-        let indexes: std::collections::BTreeSet<u8> =
-            there.flat_map(|(_, indexes)| indexes.iter().copied()).collect();
+        let indexes: BTreeSet<u8> = there.flat_map(|(_, indexes)| indexes.iter().copied()).collect();
         indexes.len() >= usize::from(coding.k)
     })
 }

@@ -105,6 +105,7 @@ struct Shoot {
 
 /// Takes files in. Ends when they are stored, or when the shoot is safe, as was asked.
 pub async fn ingest(shell: &Arc<Shell>, request: Ingest, reporter: &Reporter) -> Result<Outcome, Failure> {
+    let _busy = shell.scrubs.busy();
     ingest_with(shell, request, reporter, Settings::default()).await
 }
 

@@ -1,5 +1,6 @@
 //! The file lists of a shoot's rolls: from the blobs kept here, or from the ends of the rolls themselves.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use safelight_proto::catalog::Catalog;
@@ -14,7 +15,7 @@ use crate::catalogs::CatalogError;
 use crate::view::ShootView;
 
 impl Work<'_> {
-    /// The catalogs of a shoot. Those that are not here yet are waited for, and in the end read from shards; what
+    /// The catalogs of a shoot, without the files that are deleted. Those that are not here yet are waited for, and in the end read from shards; what
     /// cannot be had either way is listed as failed.
     pub(super) async fn catalogs(
         &mut self,
@@ -42,6 +43,7 @@ impl Work<'_> {
             }
             if unread.is_empty() || !self.pause().await? {
                 self.tally.note(None);
+                found.iter_mut().for_each(|(roll, catalog)| hide(catalog, shoot.hidden.get(roll)));
                 for (roll, obstacle) in &unread {
                     let shown = format!("{} files of roll {}", roll.files, roll.roll.short());
                     let shown = folder.map_or(shown.clone(), |folder| format!("{folder}/{shown}"));
@@ -100,4 +102,11 @@ impl Work<'_> {
         }
         Ok(Err(Obstacle { why: "its shards cannot be read".into(), hope: true }))
     }
+}
+
+/// Takes the deleted files out of a catalog.
+fn hide(catalog: &mut Catalog, hidden: Option<&BTreeSet<u32>>) {
+    let mut places = 0u32..;
+    let is_hidden = |place: Option<u32>| place.is_some_and(|p| hidden.is_some_and(|h| h.contains(&p)));
+    catalog.entries.retain(|_| !is_hidden(places.next()));
 }

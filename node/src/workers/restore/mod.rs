@@ -61,6 +61,7 @@ pub struct Restore {
 
 /// The command `restore`.
 pub async fn restore(shell: &Arc<Shell>, request: Restore, reporter: &Reporter) -> Result<Outcome, Failure> {
+    let _busy = shell.scrubs.busy();
     let doc = restore_files(shell, request, reporter).await?;
     Ok(match doc.files_failed.is_empty() {
         true => Outcome::done(doc),

@@ -1,0 +1,96 @@
+//! What is deleted: by the studios' word, and only as far as nothing that stands refers to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use safelight_proto::id::{RecordId, RollId};
+use safelight_proto::record::{Body, Hlc, Key, Roll, Trash};
+
+use super::Manifest;
+use super::view::{HIGH_NODE, HIGH_ROLL, LOW_NODE, LOW_ROLL};
+
+/// The last word on deleting something of a roll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deletion<'a> {
+    /// When it was said.
+    pub at: Hlc,
+    /// By which record.
+    pub record: RecordId,
+    /// What it says.
+    pub trash: &'a Trash,
+}
+
+impl Manifest {
+    /// What was last said about deleting something of `roll`; an undelete too.
+    pub fn deletion(&self, roll: &RollId) -> Option<Deletion<'_>> {
+        let entry = self.get(&Key::Trash(*roll))?;
+        match &entry.body {
+            Body::Trash(trash) => Some(Deletion { at: entry.hlc, record: entry.id, trash }),
+            _ => None,
+        }
+    }
+
+    /// Places in the catalog of `roll` whose files are deleted.
+    pub fn hidden(&self, roll: &Roll) -> BTreeSet<u32> {
+        let most = u32::try_from(roll.files).unwrap_or(u32::MAX);
+        match self.deletion(&roll.roll) {
+            Some(deletion) if deletion.trash.all => (0..most).collect(),
+            Some(deletion) => deletion.trash.hidden.range(..most).copied().collect(),
+            None => BTreeSet::new(),
+        }
+    }
+
+    /// Files of `roll` that are not deleted.
+    pub fn files_left(&self, roll: &Roll) -> u64 {
+        let Some(deletion) = self.deletion(&roll.roll) else { return roll.files };
+        let most = u32::try_from(roll.files).unwrap_or(u32::MAX);
+        match deletion.trash.all {
+            true => 0,
+            false => roll.files - deletion.trash.hidden.range(..most).count() as u64,
+        }
+    }
+
+    /// Whether all of `roll` is deleted. One without files of its own, which carries a piece of a large file, is so only
+    /// by a word of its own.
+    pub fn is_trashed(&self, roll: &Roll) -> bool {
+        match self.deletion(&roll.roll) {
+            Some(deletion) => deletion.trash.all || (roll.files > 0 && self.files_left(roll) == 0),
+            None => false,
+        }
+    }
+
+    /// The rolls that may go once their quarantine is over: deleted, and no roll that stands refers to them. What is
+    /// referred to by several rolls of one id, all but one forged, is kept too.
+    pub fn dead(&self) -> BTreeSet<RollId> {
+        let said = self.range(Key::Trash(LOW_ROLL)..=Key::Trash(HIGH_ROLL));
+        let trashed = said.filter_map(|(_, entry)| match &entry.body {
+            Body::Trash(trash) => self.roll(&trash.roll).filter(|(roll, _)| self.is_trashed(roll)),
+            _ => None,
+        });
+        let mut dead: BTreeSet<RollId> = trashed.map(|(roll, _)| roll.roll).collect();
+        if dead.is_empty() {
+            return dead;
+        }
+        for (_, entry) in self.range(Key::Roll(LOW_ROLL, LOW_NODE)..=Key::Roll(HIGH_ROLL, HIGH_NODE)) {
+            if let Body::Roll(roll) = &entry.body
+                && !roll.references.is_empty()
+                && !self.is_trashed(roll)
+            {
+                dead.retain(|id| !roll.references.contains(id));
+            }
+        }
+        dead
+    }
+
+    /// Rolls of which something is deleted, and with them which places: not those that are deleted whole.
+    pub fn partly_deleted(&self) -> BTreeMap<RollId, RecordId> {
+        let said = self.range(Key::Trash(LOW_ROLL)..=Key::Trash(HIGH_ROLL));
+        let partly = said.filter_map(|(_, entry)| match &entry.body {
+            Body::Trash(trash) if !trash.all && !trash.hidden.is_empty() => {
+                let (roll, _) = self.roll(&trash.roll).filter(|(roll, _)| !self.is_trashed(roll))?;
+                Some((roll.roll, entry.id))
+            }
+            _ => None,
+        });
+        partly.collect()
+    }
+}
