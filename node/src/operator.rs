@@ -76,7 +76,7 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::Undelete { shoot, paths } => trash::undelete(shell, shoot, paths, reporter).await,
         Command::Lost { what } => lost(shell, what).await,
         Command::VolumeAdd { volume } => leaving::add(shell, &volume, reporter).await,
-        Command::VolumeRetire { volume } => leaving::retire_volume(shell, &volume).await,
+        Command::VolumeRetire { volume } => leaving::retire_volume(shell, volume).await,
         Command::Retire { node } => leaving::retire_node(shell, &node).await,
         Command::Moved { node } => leaving::moved(shell, &node).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,

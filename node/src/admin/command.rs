@@ -124,8 +124,8 @@ pub enum Command {
     },
     /// Lets a volume leave, once it is emptied.
     VolumeRetire {
-        /// By path or id.
-        volume: String,
+        /// Which.
+        volume: VolumeName,
     },
     /// Lets a node leave, once it is emptied.
     Retire {

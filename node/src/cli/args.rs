@@ -283,6 +283,11 @@ pub enum VolumeVerb {
         #[arg(value_name = "PATH[,media=ssd][,capacity=4TB]")]
         volume: String,
     },
+    /// A drive is back from its travels: read all that is on it and check it
+    Checkin {
+        /// Its path or id
+        volume: String,
+    },
     /// Let a volume leave: its shards are brought elsewhere first, and `volumes` says when it can go
     Retire {
         /// Its path or id

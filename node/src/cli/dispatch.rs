@@ -54,9 +54,10 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
             ask(View::Volumes, Command::VolumeAdd { volume: absolute_volume(&volume)? })
         }
         Verb::Volume(VolumeVerb::Retire { volume }) => {
-            let named = Path::new(&volume);
-            let volume = if named.exists() { absolute_text(named)? } else { volume };
-            ask(View::Volumes, Command::VolumeRetire { volume })
+            ask(View::Volumes, Command::VolumeRetire { volume: volume_name(volume)? })
+        }
+        Verb::Volume(VolumeVerb::Checkin { volume }) => {
+            ask(View::Verify, Command::Verify { volume: Some(volume_name(volume)?) })
         }
         Verb::Retire(args) => ask(View::Volumes, Command::Retire { node: args.node }),
         Verb::Moved(args) => ask(View::Nodes, Command::Moved { node: args.node }),

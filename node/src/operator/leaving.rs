@@ -1,22 +1,22 @@
 //! Drives and nodes that come and go in order: `volume add`, `volume retire`, `retire`, `moved`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use safelight_core::event::{Event, Shard};
-use safelight_core::node::Node;
-use safelight_proto::id::{Hash, NodeId, Prefix, VolumeId};
+use safelight_proto::id::{Hash, NodeId, VolumeId};
 use safelight_proto::record::{Body, Leaver, Retired, Seeding};
 
 use super::{casualties, look, none};
-use crate::admin::command::Casualty;
+use crate::admin::command::{Casualty, VolumeName};
 use crate::admin::doc;
 use crate::admin::operator::{Failure, Outcome, Progress, Reporter};
 use crate::blobs::arg::VolumeArg;
 use crate::blobs::marker::Marker;
 use crate::blobs::{FsVolume, StoreError, VolumeSpec};
 use crate::shell::Shell;
+use crate::view::find_volume;
 use crate::workers::housekeeping;
 
 /// Adds a volume: a new one, or one of this library that comes from another node or was retired here. What it brings
@@ -99,8 +99,9 @@ fn described(volume: &FsVolume, hash: Hash, bytes: u64) -> Option<Shard> {
 }
 
 /// Lets a volume leave: it is emptied first, then it is no longer needed.
-pub async fn retire_volume(shell: &Arc<Shell>, text: &str) -> Result<Outcome, Failure> {
-    let id = volume_named(shell, text).await?;
+pub async fn retire_volume(shell: &Arc<Shell>, name: VolumeName) -> Result<Outcome, Failure> {
+    let here = shell.volumes.all();
+    let id = shell.core.ask(move |node| find_volume(node, &here, &name)).await??;
     say_retired(shell, Leaver::Volume(id), true).await?;
     volumes(shell, &BTreeSet::from([id])).await
 }
@@ -150,23 +151,4 @@ async fn node_named(shell: &Arc<Shell>, text: &str) -> Result<NodeId, Failure> {
     let what = Casualty::Node(text.to_owned());
     let found = shell.core.ask(move |node| casualties(node, &what)).await??;
     found.first().copied().ok_or_else(|| super::unknown("node", text))
-}
-
-/// The volume that `text` means: by the path of one of this node's, or by the first digits of an id.
-pub async fn volume_named(shell: &Arc<Shell>, text: &str) -> Result<VolumeId, Failure> {
-    let path = std::path::absolute(text).unwrap_or_else(|_| PathBuf::from(text));
-    let by_path = shell.volumes.all().into_iter().find(|(_, (at, _))| *at == path).map(|(id, _)| id);
-    if let Some(id) = by_path {
-        return Ok(id);
-    }
-    let all = shell.core.ask(|node: &Node| node.manifest().volumes().into_keys().collect::<Vec<_>>()).await?;
-    let prefix = Prefix::parse(text);
-    let found: Vec<VolumeId> =
-        all.into_iter().filter(|id| prefix.as_ref().is_some_and(|prefix| prefix.matches(id))).collect();
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] => Err(Failure::new(format!("there is no volume '{text}'")).next("safelight volumes")),
-        _ => Err(Failure::new(format!("'{text}' fits several volumes; give more digits of the id"))
-            .next("safelight volumes")),
-    }
 }

@@ -166,11 +166,15 @@ impl ShootView {
     }
 }
 
+/// Rolls that are asked whether they can be bettered: they mostly stand alike, and each question takes a plan.
+const LOOKED_AT: usize = 16;
+
 /// Catching up means that something is under way, or about to be: shards that travel, or a roll that its caretaker can
 /// still better. Where neither is so, saying that it is at risk is the honest verdict.
 fn is_stuck(node: &Node, verdict: Verdict, rolls: &[RollView]) -> bool {
     let under_way = || node.pending(rolls.iter().map(|roll| roll.roll)).values().any(|bytes| *bytes > 0);
-    let betterable = || rolls.iter().any(|roll| node.can_be_bettered(&roll.roll));
+    let short = || rolls.iter().filter(|roll| node.falls_short(&roll.roll)).take(LOOKED_AT);
+    let betterable = || short().any(|roll| node.can_be_bettered(&roll.roll));
     verdict == Verdict::CatchingUp && !under_way() && !betterable()
 }
 

@@ -39,6 +39,8 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Repairs {
     ground: Ground,
     ground_due: u64,
+    /// Room that is spoken for, and the version of the manifest that it was counted at.
+    promised: (u64, BTreeMap<VolumeId, u64>),
     /// Rolls that fall short, the most urgent first, and what is under way or was tried for each.
     waiting: BTreeMap<Urgency, RollId>,
     urgency: BTreeMap<RollId, Urgency>,
@@ -155,7 +157,7 @@ impl Node {
     }
 
     /// Whether the layout of `roll` could be better, or wants a shard that nobody has.
-    fn falls_short(&self, roll: &RollId) -> bool {
+    pub fn falls_short(&self, roll: &RollId) -> bool {
         let Some((body, _)) = self.manifest.roll(roll) else { return false };
         let Some(patient) = self.patient(roll) else { return false };
         !self.unmade(roll).is_empty() || !wish_meets(self.ground_for(roll), &self.rule_of(body), &patient)
@@ -256,7 +258,10 @@ impl Node {
 
     /// Everything is judged anew when other volumes stay than before, or they have other places, media or much less room.
     fn look_at_ground(&mut self) {
-        let promised = self.promised();
+        if self.repairs.promised.0 != self.manifest.version() {
+            self.repairs.promised = (self.manifest.version(), self.promised());
+        }
+        let promised = &self.repairs.promised.1;
         let all = self.staying();
         let near = Topology::new(all.volumes().iter().filter(|view| self.is_near(&view.node)).cloned());
         let same = |a: &VolumeView, b: &VolumeView| {
@@ -267,7 +272,7 @@ impl Node {
             let (old, new) = (old.volumes(), new.volumes());
             old.len() == new.len() && old.iter().zip(new).all(|(a, b)| same(a, b))
         };
-        let (all, near) = (all.less_room(&promised), near.less_room(&promised));
+        let (all, near) = (all.less_room(promised), near.less_room(promised));
         if alike(&self.repairs.ground.all, &all) && alike(&self.repairs.ground.near, &near) {
             (self.repairs.ground.all, self.repairs.ground.near) = (all, near);
             return;
