@@ -1,9 +1,10 @@
 //! A library that cannot meet its rule still takes photos in, and says exactly what is missing.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use crate::support::cluster::{DEADLINE, shoot_of};
-use crate::support::photos::{handful, wedding};
+use crate::support::photos::{self, handful, wedding};
 use crate::support::{Cluster, assert_same};
 use crate::words;
 
@@ -122,4 +123,26 @@ fn full_copies_are_counted_as_such() {
     let args = words!["restore", "Full", "--to", back, "--without", "studio"];
     cluster.ask("studio", &args).done();
     assert_same(&went, &back);
+}
+
+#[test]
+fn what_is_on_its_way_is_told_as_it_goes() {
+    let cluster = Cluster::three_sites();
+    cluster.ask("studio", &words!["config", "limit.up", "400KB"]).done();
+    let card = cluster.place("card");
+    // Two shards travel, of some 1.5 MB each: a few seconds, during which neither is there.
+    photos::one(&card, "large.NEF", 35, 3_000_000);
+    cluster.ingest("studio", &card, "Large");
+    let half_way = Cell::new(false);
+    cluster.until("studio", "all of it has arrived", |status| {
+        for transfer in status["transfers"].as_array().expect("a list") {
+            let bytes = |key: &str| transfer[key].as_u64().expect("a number");
+            let (done, total) = (bytes("bytes_done"), bytes("bytes_total"));
+            assert!(total < 2_000_000, "the same bytes are counted twice: {transfer}");
+            let under_way = 0 < done && done < total && transfer["eta_seconds"].is_number();
+            half_way.set(half_way.get() || under_way);
+        }
+        status["verdict"] == "safe"
+    });
+    assert!(half_way.get(), "nothing was told of a shard on its way");
 }

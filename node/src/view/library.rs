@@ -8,9 +8,11 @@ use safelight_core::place::{Collision, Topology, library_verdict};
 use safelight_core::seal::ReadingKey;
 use safelight_proto::id::{NodeId, VolumeId};
 
+use super::transfers::transfers;
 use super::{Names, ShootView, name_of, shoots};
 use crate::admin::doc;
 use crate::driver::wall_millis;
+use crate::meter::Sent;
 use crate::volumes::State;
 
 /// Clocks that differ by more than this are worth a word.
@@ -22,8 +24,8 @@ pub struct Local {
     pub addresses: Vec<String>,
     /// Its volumes.
     pub volumes: BTreeMap<VolumeId, (std::path::PathBuf, State)>,
-    /// Bytes sent to each peer of what it waits for, and how fast, bytes a second.
-    pub sent: BTreeMap<NodeId, (u64, f64)>,
+    /// What was sent to each peer lately.
+    pub sent: BTreeMap<NodeId, Sent>,
 }
 
 /// `status`, of all shoots or of one.
@@ -46,7 +48,7 @@ pub fn status(
         library: node.manifest().library().to_string(),
         rule: node.manifest().rule(None).to_string(),
         verdict,
-        transfers: transfers(&node.pending(rolls), local, node.id()),
+        transfers: transfers(node, &local.sent, rolls),
         shoots: documents,
         nodes: nodes(node, local),
         volumes: volumes(node, local),
@@ -83,22 +85,6 @@ fn brake(node: &Node) -> Option<String> {
          safelight config brake release",
         mass.files, mass.of_files
     ))
-}
-
-fn transfers(pending: &BTreeMap<NodeId, u64>, local: &Local, me: NodeId) -> Vec<doc::TransferDoc> {
-    pending
-        .iter()
-        .filter(|(peer, _)| **peer != me)
-        .map(|(peer, bytes)| {
-            let (sent, rate) = local.sent.get(peer).copied().unwrap_or_default();
-            doc::TransferDoc {
-                peer: peer.to_string(),
-                bytes_done: sent,
-                bytes_total: sent + bytes,
-                eta_seconds: (rate > 0.0).then(|| (*bytes as f64 / rate).ceil() as u64),
-            }
-        })
-        .collect()
 }
 
 fn warnings(node: &Node, topology: &Topology) -> Vec<String> {

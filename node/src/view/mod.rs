@@ -16,6 +16,7 @@ use unicode_normalization::UnicodeNormalization;
 
 pub mod library;
 mod shoots;
+pub mod transfers;
 pub mod trash;
 mod volumes;
 

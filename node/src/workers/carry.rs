@@ -166,12 +166,13 @@ async fn try_serve(
     } else {
         Groups::from_ranges(request.groups).within(bytes)
     };
-    let sent = volume.send(hash, &groups, &mut Paced::new(&mut *stream, &shell.pace.up)).await;
+    let paced = Paced::new(&mut *stream, &shell.pace.up);
+    let sent = volume.send(hash, &groups, &mut shell.meter.metered(from, hash, paced)).await;
     if let Err(StoreError::Damaged(damage)) = &sent {
         tracing::warn!("{damage}; it is moved aside");
         set_aside(shell, &volume, hash).await;
     }
-    shell.meter.sent(from, sent?);
+    sent?;
     stream.flush().await?;
     Ok(stream.shutdown().await?)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use safelight_core::node::Node;
 use safelight_proto::id::ShootId;
@@ -11,8 +11,8 @@ use super::{Shoot, ids_of};
 use crate::admin::command::Wait;
 use crate::admin::doc::Verdict;
 use crate::admin::operator::{Failure, Progress, Reporter};
-use crate::cli::units;
 use crate::shell::Shell;
+use crate::view::transfers::left;
 use crate::view::{ShootView, shoots, verdict as word};
 
 /// The verdict is asked for this often.
@@ -35,7 +35,7 @@ pub async fn verdict(
     reporter: &Reporter,
 ) -> Result<Verdict, Failure> {
     let ids = ids_of(shell, shoot).await?;
-    let (start, mut most) = (Instant::now(), 0);
+    let mut most = 0;
     loop {
         let (asked, wanted) = (Arc::clone(shell), ids.clone());
         let now = shell.core.ask(move |node| standing(node, &asked, &wanted)).await.map_err(Failure::from)?;
@@ -43,7 +43,7 @@ pub async fn verdict(
             return Ok(now.verdict);
         }
         most = now.pending.max(most);
-        reporter.progress(progress(&now, most, start.elapsed()));
+        reporter.progress(progress(&now, most));
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
             () = reporter.cancelled() => {
@@ -64,7 +64,7 @@ fn standing(node: &Node, shell: &Shell, ids: &BTreeSet<ShootId>) -> Standing {
         .flat_map(|shoot| &shoot.rolls)
         .flat_map(|roll| roll.references.iter().copied().chain([roll.roll]))
         .collect();
-    let waiting = node.pending(rolls);
+    let waiting = left(node, &shell.meter.read(), rolls);
     let name = |id| node.manifest().node(id).map_or_else(|| id.short(), |info| info.name.clone());
     Standing {
         // A shoot that nothing went to is not at risk.
@@ -74,9 +74,8 @@ fn standing(node: &Node, shell: &Shell, ids: &BTreeSet<ShootId>) -> Standing {
     }
 }
 
-fn progress(now: &Standing, most: u64, elapsed: Duration) -> Progress {
+fn progress(now: &Standing, most: u64) -> Progress {
     let done = most - now.pending;
-    let left = (done > 0).then(|| elapsed.mul_f64(now.pending as f64 / done as f64));
     let for_whom = match now.waiting.is_empty() {
         true => "being checked".to_owned(),
         false => format!("on the way to {}", now.waiting.join(", ")),
@@ -85,10 +84,7 @@ fn progress(now: &Standing, most: u64, elapsed: Duration) -> Progress {
         phase: "protecting".into(),
         bytes_done: done,
         bytes_total: Some(most),
-        note: Some(match left {
-            Some(left) => format!("{for_whom}, {} to go", units::about(left)),
-            None => for_whom,
-        }),
+        note: Some(for_whom),
         ..Progress::default()
     }
 }
