@@ -75,7 +75,9 @@ impl Manifest {
                 && !roll.references.is_empty()
                 && !self.is_trashed(roll)
             {
-                dead.retain(|id| !roll.references.contains(id));
+                for referred in &roll.references {
+                    dead.remove(referred);
+                }
             }
         }
         dead
