@@ -48,7 +48,7 @@ pub(super) async fn delete(
     let asked = shell.core.ask(move |node| {
         let dead = rolls.iter().filter(|roll| node.is_dead(roll));
         let stored: u64 = dead.map(|roll| node.stored_bytes(roll)).sum();
-        (stored, node.quarantine() / 1000, node.braked().is_some())
+        (stored, node.settings().quarantine / 1000, node.braked().is_some())
     });
     let (frees_bytes, quarantine_seconds, braked) = asked.await?;
     let document =
@@ -108,7 +108,7 @@ pub(super) async fn list(shell: &Arc<Shell>) -> Result<Outcome, Failure> {
     let reader = Arc::clone(shell);
     let told = shell.core.ask(move |node| {
         let bin = trash::bin(node, &reader.names, reader.reading_key.as_ref());
-        (bin, node.quarantine() / 1000, node.braked().is_some())
+        (bin, node.settings().quarantine / 1000, node.braked().is_some())
     });
     let (trash::Bin { mut whole, partly }, quarantine_seconds, braked) = told.await?;
     let rolls: Vec<Roll> = partly.iter().map(|partly| partly.roll.clone()).collect();

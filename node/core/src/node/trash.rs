@@ -102,11 +102,6 @@ impl Node {
         Some((since + self.settings.quarantine).saturating_sub(self.bin.memory.running))
     }
 
-    /// How long what is deleted stays here, milliseconds of this node's running time.
-    pub fn quarantine(&self) -> u64 {
-        self.settings.quarantine
-    }
-
     /// Why this node gives up nothing that was deleted, until its owner says so.
     pub fn braked(&self) -> Option<Mass> {
         self.bin.memory.brake.held
