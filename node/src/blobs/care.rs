@@ -35,8 +35,8 @@ impl FsVolume {
             drop_cache(reader.data())?;
             let Some(bad) = reader.damaged(&mut step) else { return Ok(None) };
             // The outboard may be what is bad: then the bytes alone still give the hash.
-            let whole = there == len
-                && (bad.is_empty() || read_tree(&path).is_ok_and(|read| read.hash() == hash));
+            let whole =
+                there == len && (bad.is_empty() || read_tree(&path).is_ok_and(|read| read.hash() == hash));
             Ok(Some((bad, whole)))
         })
         .await

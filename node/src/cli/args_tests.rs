@@ -93,7 +93,6 @@ fn what_is_not_understood_exits_2() {
         "rule set 3-2-1 --spend 0.1x",
         "run --listen nowhere",
         "nodes --timeout soon",
-        "volume add /a",
         "drill",
     ] {
         let error = parse(line).expect_err(line);

@@ -70,6 +70,11 @@ impl Node {
         self.exchange.agreed.contains(peer)
     }
 
+    /// Whether all that some member knew at a moment since the start has been taken in here.
+    pub(super) fn has_heard_anybody(&self) -> bool {
+        !self.exchange.agreed.is_empty()
+    }
+
     /// Begins the sessions that are due.
     pub(super) fn exchange(&mut self, now: Now, step: &mut Step) {
         let due: Vec<NodeId> = self

@@ -16,6 +16,7 @@ use crate::time::{Clock, Now};
 
 mod admission;
 mod care;
+mod caretaker;
 mod exchange;
 mod health;
 mod liveness;

@@ -1,16 +1,13 @@
 //! Caretaking: for every roll one node at a time sees to it that its layout is as good as the volumes allow, and that
 //! every shard the layout wants can be had from somewhere.
 //!
-//! No election: all rank the nodes within reach alike (rendezvous hashing, Thaler and Ravishankar 1998) and the first
-//! takes care. When it is quiet the next one does; two that both think it is their turn plan the same, and do no harm.
-//!
 //! A roll is looked at when something about it changed, and all are when the volumes that stay have changed. Who falls
 //! short waits in line, the most endangered first, and a few are worked on at once.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use safelight_proto::id::{CodingId, NodeId, RollId, VolumeId};
+use safelight_proto::id::{CodingId, RollId, VolumeId};
 use safelight_proto::record::{Body, Coding, Hlc, Layout};
 use safelight_proto::vocabulary::{Role, Rule};
 
@@ -37,7 +34,7 @@ const REMEMBERED: usize = 10_000;
 /// What this node sees to.
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
-    ground: Ground,
+    pub(super) ground: Ground,
     ground_due: u64,
     /// Room that is spoken for, and the version of the manifest that it was counted at.
     promised: (u64, BTreeMap<VolumeId, u64>),
@@ -49,10 +46,10 @@ pub(super) struct Repairs {
 
 /// The volumes that stay, and what follows from them.
 #[derive(Debug, Default)]
-struct Ground {
+pub(super) struct Ground {
     all: Topology,
     /// Those within reach, for rolls that cannot wait for anybody.
-    near: Topology,
+    pub(super) near: Topology,
     /// Layouts that meet a rule by themselves, so that a thousand like rolls are judged once.
     fine: BTreeSet<(Rule, u8, Vec<VolumeId>)>,
     /// What was planned for rolls that stand like this one.
@@ -104,29 +101,6 @@ impl Node {
         let urgency = (left.survives_volumes, Reverse(said), roll);
         self.repairs.urgency.insert(roll, urgency);
         self.repairs.waiting.insert(urgency, roll);
-    }
-
-    /// The node that sees to `roll` now: of those within reach one that can make shards of it without fetching any, a
-    /// studio before a vault, then by a hash that spreads the rolls.
-    pub fn caretaker(&self, roll: &RollId) -> Option<NodeId> {
-        let holdings = self.manifest.holdings(roll);
-        let holds_enough = |node: &NodeId| {
-            self.manifest.codings(roll).into_values().any(|coding| {
-                let held = holdings.get(&coding.coding).into_iter().flatten();
-                let own = held.filter(|(volume, _)| self.manifest.host_of(volume) == Some(*node));
-                let indexes: BTreeSet<u8> = own.flat_map(|(_, indexes)| indexes.iter().copied()).collect();
-                indexes.len() >= usize::from(coding.k)
-            })
-        };
-        let roomy = |node: &NodeId| {
-            self.repairs.ground.near.volumes().iter().any(|volume| volume.node == *node && volume.free > 0)
-        };
-        let near = self.connected.iter().chain([&self.me]).filter(|node| roomy(node));
-        near.min_by_key(|node| {
-            let draw = *blake3::hash(&[roll.0, node.0].concat()).as_bytes();
-            (!holds_enough(node), self.role_of(node) != Some(Role::Studio), draw)
-        })
-        .copied()
     }
 
     /// Whether the layout of `roll` meets its rule by itself on volumes that stay, and every shard that it wants is
@@ -236,9 +210,16 @@ impl Node {
 
     /// Looks whether the volumes that stay have changed, and works on what waits.
     pub(super) fn repair(&mut self, now: Now, step: &mut Step) {
-        if self.repairs.ground_due <= now.steady {
+        // What another said a moment ago counts: a plan on yesterday's volumes would take a newcomer for a loss.
+        if self.repairs.ground_due <= now.steady || !self.repairs.waiting.is_empty() {
             self.repairs.ground_due = now.steady + GROUND_PERIOD;
-            self.look_at_ground();
+            if self.look_at_ground() {
+                return;
+            }
+        }
+        if !self.connected.is_empty() && !self.has_heard_anybody() {
+            // It has just come up: what it knows may be long out of date.
+            return;
         }
         let may = |roll: &RollId| {
             let attempt = self.repairs.tried.get(roll);
@@ -256,8 +237,9 @@ impl Node {
         }
     }
 
-    /// Everything is judged anew when other volumes stay than before, or they have other places, media or much less room.
-    fn look_at_ground(&mut self) {
+    /// Everything is judged anew when other volumes stay than before, or they have other places, media or much less room;
+    /// says whether that is so.
+    fn look_at_ground(&mut self) -> bool {
         if self.repairs.promised.0 != self.manifest.version() {
             self.repairs.promised = (self.manifest.version(), self.promised());
         }
@@ -275,11 +257,12 @@ impl Node {
         let (all, near) = (all.less_room(promised), near.less_room(promised));
         if alike(&self.repairs.ground.all, &all) && alike(&self.repairs.ground.near, &near) {
             (self.repairs.ground.all, self.repairs.ground.near) = (all, near);
-            return;
+            return false;
         }
         self.repairs.ground = Ground { all, near, fine: BTreeSet::new(), plans: BTreeMap::new() };
         self.repairs.tried.retain(|_, attempt| attempt.under_way);
         self.look_at_all();
+        true
     }
 
     /// What is to be done for `roll`, by its own case or by that of one that stood like it.

@@ -337,8 +337,15 @@ fn join_as(n: u8, secret: [u8; 16], name: &str, comparison: Comparison) -> Event
     Event::Join { from: id(n), request, token: Token(1) }
 }
 
-/// Studio 1 with volumes 1 and 2; vaults 2 and 3 with volumes 3 and 4, joined and met.
+/// The world of [`just_met`], a while later.
 fn three_sites() -> World {
+    let mut world = just_met();
+    world.pass(2_000);
+    world
+}
+
+/// Studio 1 with volumes 1 and 2; vaults 2 and 3 with volumes 3 and 4, joined and met.
+fn just_met() -> World {
     let mut world = World::default();
     world.add(1, founding(1));
     world.tell(1, Event::Say(vec![volume_info(1, Media::Ssd), volume_info(2, Media::Hdd)]));
@@ -359,7 +366,6 @@ fn three_sites() -> World {
         world.tell(n, Event::VolumeOpened { volume: volume(v), shards: vec![] });
     }
     world.meet(2, 3);
-    world.pass(2_000);
     world
 }
 

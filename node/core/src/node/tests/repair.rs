@@ -68,6 +68,19 @@ fn a_lost_site_is_made_up_for_on_those_that_stay() {
 }
 
 #[test]
+fn a_newcomer_does_not_take_those_it_has_not_heard_of_for_lost() {
+    let mut world = just_met();
+    // The vaults hear of the roll before they look for the first time which volumes there are.
+    let roll = ingested(&mut world, 1, 85, 1);
+    let wanted = world.node(1).manifest().layout(&roll).cloned();
+    world.pass(10_000);
+    for n in 1..=3 {
+        assert_eq!(world.node(n).manifest().layout(&roll).cloned(), wanted, "nothing was lost");
+        assert_eq!(world.node(n).repairs_waiting().count(), 0);
+    }
+}
+
+#[test]
 fn with_two_sites_left_the_coding_grows() {
     let mut world = three_sites();
     let roll = ingested(&mut world, 1, 81, 1);
