@@ -129,9 +129,11 @@ impl Perform for Hands {
                 "too much was deleted within a day: the brake holds, this node gives up nothing until its owner says so"
             ),
             Effect::Unlink(volume, hash) => {
+                let Some(open) = shell.volumes.get(&volume) else { return };
+                // At once, before an effect that comes later may bring the same shard back.
+                open.release(hash);
                 self.runtime.spawn(async move {
-                    let Some(open) = shell.volumes.get(&volume) else { return };
-                    match open.remove(hash).await {
+                    match open.remove_released(hash).await {
                         Ok(()) | Err(StoreError::NotHere(_)) => {}
                         Err(error) => {
                             tracing::warn!(%hash, "a shard that is no longer needed could not be removed: {error}");

@@ -133,6 +133,16 @@ fn a_deleted_shoot_can_be_taken_back_and_then_goes_from_every_drive() {
     assert!(known <= 1, "only the copy that is on the card itself is known: {again}");
     cluster.until_safe("studio", "Smith");
     restored(&cluster, "Smith", "anew", &smith);
+    // What was freed long ago is no matter to what is in the trash now.
+    configure(&cluster, "quarantine", "30d");
+    cluster.ask("studio", &words!["delete", "Smith"]).done();
+    let back = cluster.ask("studio", &words!["undelete", "Smith"]).done();
+    assert_eq!(
+        (back["files"].as_u64(), &back["gone_files"]),
+        (Some(smith.len() as u64), &0.into()),
+        "{back}"
+    );
+    cluster.until_safe("studio", "Smith");
     for site in NODES {
         let all = cluster.restore_all("studio", &format!("without {site}"), &["--without", site]);
         assert_same(&jones, &all.join("Jones"));

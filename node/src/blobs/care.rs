@@ -70,6 +70,27 @@ impl FsVolume {
     /// line in its database; the shard can only come back by a write that is read back, which replaces that line.
     pub async fn remove(&self, hash: Hash) -> Result<()> {
         let _one = self.0.placing.lock().await;
+        let removed = self.unlink(hash).await;
+        if matches!(removed, Ok(()) | Err(StoreError::NotHere(_))) {
+            self.release(hash);
+        }
+        removed
+    }
+
+    /// Holds a shard no longer; its file is still there. Quick, so that whoever gives a shard up can say so before
+    /// anything that comes later wants it anew.
+    pub fn release(&self, hash: Hash) {
+        self.0.state().held.remove(&hash);
+    }
+
+    /// Deletes a shard that was released, as [`FsVolume::remove`] does; one that was taken on anew since then stays.
+    pub async fn remove_released(&self, hash: Hash) -> Result<()> {
+        let _one = self.0.placing.lock().await;
+        let anew = self.0.state().held.contains_key(&hash);
+        if anew { Ok(()) } else { self.unlink(hash).await }
+    }
+
+    async fn unlink(&self, hash: Hash) -> Result<()> {
         let inner = self.0.clone();
         blocking(move || {
             let path = inner.folders.shard(hash);
@@ -77,12 +98,10 @@ impl FsVolume {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     inner.check()?;
-                    inner.state().held.remove(&hash);
                     return if parts { Ok(()) } else { Err(StoreError::NotHere(hash)) };
                 }
                 other => other.map_err(|e| inner.judge(StoreError::io(&path, e)))?,
             }
-            inner.state().held.remove(&hash);
             // An outboard without its shard is only room; it is made anew, never trusted, should the hash come again.
             let _ = fs::remove_file(inner.index.outboard(hash));
             sync_dir(&inner.folders.shards()).map_err(|e| inner.judge(StoreError::io(&path, e)))

@@ -460,6 +460,20 @@ async fn a_drive_that_goes_away_is_unavailable_and_nothing_is_damaged() {
 }
 
 #[tokio::test]
+async fn what_is_taken_on_anew_is_not_removed_by_an_older_wish() {
+    let bench = Bench::new().await;
+    let bytes = content(BIG, 17);
+    let hash = put(&bench.volume, &bytes).await.hash();
+    bench.volume.release(hash);
+    bench.volume.adopt(hash).await.unwrap();
+    bench.volume.remove_released(hash).await.unwrap();
+    assert_eq!(bench.volume.read(hash, 0..BIG as u64).await.unwrap(), bytes);
+    bench.volume.release(hash);
+    bench.volume.remove_released(hash).await.unwrap();
+    assert!(matches!(bench.volume.adopt(hash).await, Err(StoreError::NotHere(_))));
+}
+
+#[tokio::test]
 async fn a_volume_moves_with_its_drive() {
     let bench = Bench::new().await;
     let bytes = content(BIG, 16);

@@ -69,9 +69,14 @@ pub(super) async fn undelete(
     let asked = shell.core.ask(move |node| {
         let all = shoots_of(node, &reader.names, reader.reading_key.as_ref(), |_| true);
         let mut found = find_shoot(&all, &shoot)?;
-        let deleted = |roll: &Roll| node.manifest().is_trashed(roll) || found.hidden.contains_key(&roll.roll);
+        let manifest = node.manifest();
+        let stands = found.rolls.iter().any(|roll| !manifest.is_trashed(roll));
+        let deleted = |roll: &Roll| manifest.is_trashed(roll) || found.hidden.contains_key(&roll.roll);
         let rolls: Vec<Roll> = found.rolls.iter().filter(|roll| deleted(roll)).cloned().collect();
-        found.rolls = rolls;
+        // What nobody holds anything of is in no trash any more. It is told of where nothing else is left.
+        let held: Vec<Roll> =
+            rolls.iter().filter(|roll| node.stored_bytes(&roll.roll) > 0).cloned().collect();
+        found.rolls = if stands || !held.is_empty() { held } else { rolls };
         let gone = found.rolls.iter().filter(|roll| !trash::can_come_back(node, roll)).map(|roll| roll.roll);
         let gone: BTreeSet<RollId> = gone.collect();
         Ok::<_, Failure>((found, gone))
