@@ -361,9 +361,11 @@ fn just_met() -> World {
         };
         let records = records.iter().map(|r| Record::parse(library(), r).expect("valid")).collect();
         world.add(n, records);
-        world.meet(1, n);
         world.tell(n, Event::Say(vec![volume_info(v, media)]));
         world.tell(n, Event::VolumeOpened { volume: volume(v), shards: vec![] });
+        // It has looked around before it met anybody.
+        world.tell(n, Event::Tick);
+        world.meet(1, n);
     }
     world.meet(2, 3);
     world

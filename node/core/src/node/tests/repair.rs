@@ -70,9 +70,13 @@ fn a_lost_site_is_made_up_for_on_those_that_stay() {
 #[test]
 fn a_newcomer_does_not_take_those_it_has_not_heard_of_for_lost() {
     let mut world = just_met();
-    // The vaults hear of the roll before they look for the first time which volumes there are.
+    // The vaults hear of the roll before they look again which volumes there are.
     let roll = ingested(&mut world, 1, 85, 1);
     let wanted = world.node(1).manifest().layout(&roll).cloned();
+    for _ in 0..3 {
+        world.steady += 250;
+        (2..=3).for_each(|n| world.tell(n, Event::Tick));
+    }
     world.pass(10_000);
     for n in 1..=3 {
         assert_eq!(world.node(n).manifest().layout(&roll).cloned(), wanted, "nothing was lost");
