@@ -149,7 +149,6 @@ pub async fn apply(shell: &Shell) -> Result<(), Failure> {
         audit_period: span_of("audit.period", default.audit_period)?,
         quarantine: span_of("quarantine", default.quarantine)?,
         brake_percent: brake.unwrap_or(default.brake_percent),
-        ..default
     };
     shell.scrubs.set_period(Duration::from_millis(care.scrub_period));
     Ok(shell.core.settle(Event::Configure(care)).await?)

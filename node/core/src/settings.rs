@@ -18,8 +18,6 @@ pub struct Settings {
     pub scrub_period: u64,
     /// Vaults prove anew what they hold once in so long.
     pub audit_period: u64,
-    /// A volume is past its best when it is so old.
-    pub volume_age: u64,
 }
 
 impl Default for Settings {
@@ -31,7 +29,6 @@ impl Default for Settings {
             brake_percent: 5,
             scrub_period: 30 * DAY,
             audit_period: 7 * DAY,
-            volume_age: 4 * 365 * DAY,
         }
     }
 }
