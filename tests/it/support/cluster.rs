@@ -256,12 +256,14 @@ impl Cluster {
         shoot_of(&status, shoot).expect("just seen").clone()
     }
 
-    /// Waits until a node sees that many nodes online, itself included.
+    /// Waits until a node sees that many nodes online, itself included, each with its drives: a node is known a moment
+    /// before its volumes are, and what is ingested in that moment is laid out without them.
     #[track_caller]
     pub fn until_online(&self, node: &str, count: usize) {
         let online = |status: &Value| {
-            let nodes = status["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
-            nodes.iter().filter(|node| node["state"] == "online").count() >= count
+            let all = |key: &str| status[key].as_array().map(Vec::as_slice).unwrap_or_default();
+            let has_drives = |node: &Value| all("volumes").iter().any(|volume| volume["node"] == node["id"]);
+            all("nodes").iter().filter(|node| node["state"] == "online" && has_drives(node)).count() >= count
         };
         self.until(node, &format!("{count} nodes are online"), online);
     }
