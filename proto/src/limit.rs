@@ -77,6 +77,9 @@ pub const RECONCILE_BYTES: usize = 2 * 1024 * 1024;
 /// Most groups asked for in one proof.
 pub const PROOF_GROUPS: usize = 16;
 
+/// Most shards in one promise: those that a layout may want.
+pub const PROMISED_SHARDS: usize = N_MAX as usize;
+
 /// Longest message of the join protocol, in bytes.
 pub const JOIN_BYTES: usize = 16 * 1024;
 

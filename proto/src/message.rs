@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use prost::Message;
 
-use crate::id::{Hash, IdError, LibraryId, RecordId, VolumeId};
+use crate::id::{Hash, IdError, LibraryId, RecordId, RollId, VolumeId};
 use crate::schema::{self, join_request::Proof as WireProof, request::Kind as Ask, response::Kind as Say};
 use crate::{limit, vocabulary::Site};
 
@@ -59,6 +59,8 @@ pub enum Request {
         /// Which groups.
         groups: Vec<u64>,
     },
+    /// Which shards of this roll the other will keep: the asker wants to drop some of its own.
+    Promise(RollId),
 }
 
 /// What the other answers.
@@ -77,6 +79,8 @@ pub enum Response {
         /// The piece.
         bytes: Vec<u8>,
     },
+    /// Shards that the other keeps, with their volumes: durably said, and only good now.
+    Promised(Vec<(VolumeId, Hash)>),
     /// No, and why.
     Refused(String),
 }
@@ -96,6 +100,7 @@ impl Request {
             Self::Prove { volume, hash, groups } => {
                 Ask::Prove(schema::Prove { volume: volume.0.to_vec(), hash: hash.0.to_vec(), groups })
             }
+            Self::Promise(roll) => Ask::Promise(schema::Promise { roll: roll.0.to_vec() }),
         };
         schema::Request { kind: Some(kind) }.encode_to_vec()
     }
@@ -122,6 +127,7 @@ impl Request {
                     groups: m.groups,
                 }
             }
+            Ask::Promise(m) => Self::Promise(RollId::from_slice(&m.roll)?),
         })
     }
 }
@@ -134,6 +140,13 @@ impl Response {
             Self::Records(records) => Say::Records(schema::Records { records }),
             Self::Accepted => Say::Accepted(schema::Accepted {}),
             Self::Chunk { total, bytes } => Say::Chunk(schema::Chunk { total, bytes }),
+            Self::Promised(shards) => {
+                let shard = |(volume, hash): (VolumeId, Hash)| schema::PromisedShard {
+                    volume: volume.0.to_vec(),
+                    hash: hash.0.to_vec(),
+                };
+                Say::Promised(schema::Promised { shards: shards.into_iter().map(shard).collect() })
+            }
             Self::Refused(reason) => Say::Refused(schema::Refused { reason }),
         };
         schema::Response { kind: Some(kind) }.encode_to_vec()
@@ -148,6 +161,13 @@ impl Response {
             Say::Records(m) => Self::Records(records(m.records)?),
             Say::Accepted(_) => Self::Accepted,
             Say::Chunk(m) => Self::Chunk { total: m.total, bytes: m.bytes },
+            Say::Promised(m) => {
+                within(m.shards.len(), limit::PROMISED_SHARDS, "number of promised shards")?;
+                let shard = |m: schema::PromisedShard| -> Result<(VolumeId, Hash)> {
+                    Ok((VolumeId::from_slice(&m.volume)?, Hash::from_slice(&m.hash)?))
+                };
+                Self::Promised(m.shards.into_iter().map(shard).collect::<Result<_>>()?)
+            }
             Say::Refused(m) => Self::Refused(m.reason.chars().take(REASON_CHARS).collect()),
         })
     }
@@ -383,6 +403,7 @@ mod tests {
             Request::Push(vec![vec![5; 100], vec![]]),
             Request::GetCatalog { hash: Hash([3; 32]), offset: 77 },
             Request::Prove { volume: VolumeId([4; 16]), hash: Hash([5; 32]), groups: vec![0, 9] },
+            Request::Promise(RollId([6; 32])),
         ] {
             assert_eq!(Request::decode(&request.clone().encode()), Ok(request));
         }
@@ -395,6 +416,7 @@ mod tests {
             Response::Records(vec![vec![1]]),
             Response::Accepted,
             Response::Chunk { total: 9, bytes: vec![1, 2] },
+            Response::Promised(vec![(VolumeId([7; 16]), Hash([8; 32])), (VolumeId([9; 16]), Hash([8; 32]))]),
             Response::Refused("not now".into()),
         ] {
             assert_eq!(Response::decode(&response.clone().encode()), Ok(response));

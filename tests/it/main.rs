@@ -27,6 +27,8 @@ mod leaving;
 
 mod scrub;
 
+mod surplus;
+
 mod salvage;
 
 mod cli;

@@ -2,6 +2,7 @@
 //!
 //! Photo bytes never travel in here. The core says which shard goes where; the shell streams it.
 
+mod memory;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use safelight_proto::message::{JoinReply, JoinRequest, Request, Response};
 use safelight_proto::record::Body;
 use safelight_proto::vocabulary::{Role, Site};
 
+pub use self::memory::{Brake, Mass, Memory};
 pub use self::shard::{Made, Remake, Shard, Want};
 use crate::settings::Settings;
 
@@ -86,39 +88,6 @@ pub enum Ending {
     Withdrawn,
     /// The newcomer's people say that the inviting screen shows another code.
     Declined,
-}
-
-/// What a node remembers of its trash over a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// How long it has run, in all its life, milliseconds. Time off is not in it.
-    pub running: u64,
-    /// The rolls that may go, by how long it had run when it first saw them so.
-    pub dead: BTreeMap<RollId, u64>,
-    /// What its brake is about.
-    pub brake: Brake,
-}
-
-/// The brake of one node: against a mistake or a thief who deletes everything.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Brake {
-    /// Why it holds, when it does.
-    pub held: Option<Mass>,
-    /// What was deleted before this much of the node's running time was looked at by its owner.
-    pub released: u64,
-}
-
-/// What was deleted within a day, against all there was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mass {
-    /// Files of the rolls that were deleted.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Files of the library before.
-    pub of_files: u64,
-    /// Its bytes.
-    pub of_bytes: u64,
 }
 
 /// What the shell tells the core.
@@ -280,6 +249,12 @@ pub enum Write {
     Dead(RollId, Option<u64>),
     /// How the brake stands.
     Brake(Brake),
+    /// Since which running time a shard is surplus; nothing when it is not any more.
+    Surplus(VolumeId, Hash, Option<u64>),
+    /// Until which running time a shard is promised to be kept; nothing when that is over.
+    Promise(VolumeId, Hash, Option<u64>),
+    /// At which running time a member was first heard of.
+    Met(NodeId, u64),
     /// An invite was given out or used.
     PutInvite {
         /// BLAKE3 of its secret.

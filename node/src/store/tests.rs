@@ -129,10 +129,32 @@ fn since_when_a_roll_may_go_outlives_a_restart() {
     let steps =
         [at(Event::Tick, 0), at(Event::Say(vec![body]), 100), at(Event::Tick, 500), at(trash(true), 700)];
     assert_eq!(store.commit(&steps).expect("durable").len(), steps.len());
-    let memory = Memory { running: 700, dead: [(roll, 700)].into(), brake: Brake::default() };
-    assert_eq!(store.memory().expect("read"), memory);
+    let memory = store.memory().expect("read");
+    assert_eq!((memory.running, memory.dead), (700, [(roll, 700)].into()));
+    assert_eq!(memory.brake, Brake::default());
+    assert_eq!(memory.met.len(), 1, "the one member is known from now on");
     assert_eq!(store.commit(&[at(trash(false), 900)]).expect("durable").len(), 1);
-    assert_eq!(store.memory().expect("read"), Memory { running: 700, ..Memory::default() });
+    assert_eq!(store.memory().expect("read").dead, BTreeMap::new());
+}
+
+#[test]
+fn surplus_and_promises_outlive_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node.redb");
+    Store::create(&path, &identity(), &[], &[]).expect("made");
+    let (volume, hash) = (VolumeId([3; 16]), Hash([4; 32]));
+    for (since, until) in [(Some(5), Some(6)), (None, None)] {
+        {
+            let store = Store::open(&path).expect("opens");
+            let write = store.db.begin_write().expect("begun");
+            trash::keep(&write, &Write::Surplus(volume, hash, since)).expect("kept");
+            trash::keep(&write, &Write::Promise(volume, hash, until)).expect("kept");
+            write.commit().expect("durable");
+        }
+        let memory = Store::open(&path).expect("opens").memory().expect("read");
+        assert_eq!(memory.surplus.get(&(volume, hash)).copied(), since);
+        assert_eq!(memory.promised.get(&(volume, hash)).copied(), until);
+    }
 }
 
 #[test]

@@ -1,15 +1,26 @@
-//! What a node remembers of its trash: how long it has run, since when each deleted roll may go, how its brake stands.
+//! What a node remembers of what it is to drop and to keep: how long it has run, since when each deleted roll may go and
+//! each shard is surplus, what it has promised, whom it knows since when, how its brake stands.
 
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use std::collections::BTreeMap;
+
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use safelight_core::event::{Brake, Mass, Memory, Write};
-use safelight_proto::id::RollId;
+use safelight_proto::id::{Hash, NodeId, RollId, VolumeId};
 
 use super::{Result, Store, StoreError};
 
 /// By roll: how long the node had run when it first saw that the roll may go, milliseconds.
 const DEAD: TableDefinition<&[u8; 32], u64> = TableDefinition::new("dead");
+/// By volume and shard: how long the node had run when it first saw that nobody wants the shard there.
+const SURPLUS: Shards = TableDefinition::new("surplus");
+/// By volume and shard: until which running time it is promised to be kept.
+const PROMISED: Shards = TableDefinition::new("promised");
+/// By member: how long the node had run when it first heard of it.
+const MET: TableDefinition<&[u8; 32], u64> = TableDefinition::new("met");
 /// `running u64 BE`; `brake`: [`brake_row`].
 const CARE: TableDefinition<&str, &[u8]> = TableDefinition::new("care");
+
+type Shards = TableDefinition<'static, (&'static [u8; 16], &'static [u8; 32]), u64>;
 
 const RUNNING: &str = "running";
 const BRAKE: &str = "brake";
@@ -17,6 +28,9 @@ const BRAKE: &str = "brake";
 pub(super) fn create(write: &WriteTransaction) -> Result<()> {
     write.open_table(DEAD)?;
     write.open_table(CARE)?;
+    write.open_table(SURPLUS)?;
+    write.open_table(PROMISED)?;
+    write.open_table(MET)?;
     Ok(())
 }
 
@@ -29,7 +43,24 @@ pub(super) fn keep(to: &WriteTransaction, write: &Write) -> Result<()> {
         Write::Dead(roll, Some(since)) => drop(to.open_table(DEAD)?.insert(&roll.0, since)?),
         Write::Dead(roll, None) => drop(to.open_table(DEAD)?.remove(&roll.0)?),
         Write::Brake(brake) => drop(to.open_table(CARE)?.insert(BRAKE, brake_row(brake).as_slice())?),
+        Write::Surplus(volume, hash, since) => keep_shard(to, SURPLUS, (volume, hash), *since)?,
+        Write::Promise(volume, hash, until) => keep_shard(to, PROMISED, (volume, hash), *until)?,
+        Write::Met(node, since) => drop(to.open_table(MET)?.insert(&node.0, since)?),
         _ => {}
+    }
+    Ok(())
+}
+
+fn keep_shard(
+    to: &WriteTransaction,
+    table: Shards,
+    (volume, hash): (&VolumeId, &Hash),
+    time: Option<u64>,
+) -> Result<()> {
+    let mut table = to.open_table(table)?;
+    match time {
+        Some(time) => drop(table.insert((&volume.0, &hash.0), time)?),
+        None => drop(table.remove((&volume.0, &hash.0))?),
     }
     Ok(())
 }
@@ -62,8 +93,35 @@ impl Store {
             Err(TableError::TableDoesNotExist(_)) => {}
             Err(error) => return Err(error.into()),
         }
+        match read.open_table(MET) {
+            Ok(met) => {
+                for row in met.iter()? {
+                    let (node, since) = row?;
+                    memory.met.insert(NodeId(*node.value()), since.value());
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        memory.surplus = shards_of(&read, SURPLUS)?;
+        memory.promised = shards_of(&read, PROMISED)?;
         Ok(memory)
     }
+}
+
+fn shards_of(read: &ReadTransaction, table: Shards) -> Result<BTreeMap<(VolumeId, Hash), u64>> {
+    let table = match read.open_table(table) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut shards = BTreeMap::new();
+    for row in table.iter()? {
+        let (place, time) = row?;
+        let (volume, hash) = place.value();
+        shards.insert((VolumeId(*volume), Hash(*hash)), time.value());
+    }
+    Ok(shards)
 }
 
 /// `released u64 BE`, and while it holds `files | bytes | of files | of bytes`, each u64 BE.

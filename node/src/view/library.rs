@@ -249,6 +249,7 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                 },
                 scrubbed: scrubbed.map(|(at, _)| rfc3339(at.millis())),
                 scrubbed_bad: scrubbed.map_or(0, |(_, scrubbed)| scrubbed.bad),
+                surplus_bytes: here.map(|_| node.surplus_on(&id)),
                 path: here.map(|(path, _)| path.display().to_string()),
             }
         })

@@ -124,7 +124,7 @@ pub async fn fetch_catalog(shell: Arc<Shell>, hash: Hash, from: NodeId) {
 /// Answers what the core need not know of. Nothing when it is the core's to answer.
 pub async fn answer(shell: &Arc<Shell>, request: &Request) -> Option<Response> {
     match request {
-        Request::Reconcile(_) | Request::Push(_) => None,
+        Request::Reconcile(_) | Request::Push(_) | Request::Promise(_) => None,
         Request::Fetch(ids) => {
             let (store, ids) = (Arc::clone(&shell.store), ids.clone());
             let read =

@@ -62,6 +62,12 @@ impl Exchange {
     pub(super) fn part(&mut self, peer: NodeId) {
         self.peers.remove(&peer);
     }
+
+    /// A question that was never asked before.
+    pub(super) fn number(&mut self) -> Question {
+        self.questions += 1;
+        Question(self.questions)
+    }
 }
 
 impl Node {
@@ -92,8 +98,7 @@ impl Node {
     }
 
     fn ask(&mut self, to: NodeId, request: Request, phase: Phase, step: &mut Step) {
-        self.exchange.questions += 1;
-        let question = Question(self.exchange.questions);
+        let question = self.exchange.number();
         if let Some(peer) = self.exchange.peers.get_mut(&to) {
             peer.asked = Some((question, phase));
             step.effects.push(Effect::Ask(to, question, request));
@@ -128,6 +133,7 @@ impl Node {
                 Ok(()) => Effect::Reply(token, Response::Accepted),
                 Err(reason) => Effect::Drop(token, reason),
             },
+            Request::Promise(roll) => return self.promise(&roll, token, step),
             _ => Effect::Reply(token, Response::Refused("asked of the wrong part".into())),
         };
         step.effects.push(effect);
@@ -153,6 +159,9 @@ impl Node {
         now: Now,
         step: &mut Step,
     ) {
+        if self.answered_promise(from, question, &answer) {
+            return;
+        }
         let Some(peer) = self.exchange.peers.get_mut(&from) else { return };
         let Some((_, phase)) = peer.asked.take_if(|(asked, _)| *asked == question) else { return };
         let done = match (phase, answer) {

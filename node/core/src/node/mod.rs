@@ -19,10 +19,12 @@ mod care;
 mod caretaker;
 mod exchange;
 mod health;
+mod ledger;
 mod liveness;
 mod picture;
 mod repair;
 mod rota;
+mod surplus;
 mod transfer;
 mod trash;
 
@@ -59,10 +61,10 @@ pub struct Node {
     transfers: Transfers,
     care: care::Care,
     bin: trash::Bin,
+    surplus: surplus::Surplus,
     repairs: repair::Repairs,
     invites: BTreeMap<Hash, InviteState>,
-    /// The ledger: what lies on this node's open volumes.
-    ledger: BTreeMap<VolumeId, BTreeMap<Hash, Shard>>,
+    ledger: ledger::Ledger,
     /// Rolls that something changed about, to be looked at before the step ends.
     dirty: BTreeSet<RollId>,
 }
@@ -100,9 +102,10 @@ impl Node {
             transfers: Transfers::default(),
             care: care::Care::new(catalogs),
             bin: trash::Bin::new(),
+            surplus: surplus::Surplus::default(),
             repairs: repair::Repairs::default(),
             invites,
-            ledger: BTreeMap::new(),
+            ledger: ledger::Ledger::default(),
             dirty,
         };
         let mut step = Step::default();
@@ -132,7 +135,7 @@ impl Node {
 
     /// What lies on this node's open volumes.
     pub fn ledger(&self) -> &BTreeMap<VolumeId, BTreeMap<Hash, Shard>> {
-        &self.ledger
+        self.ledger.volumes()
     }
 
     /// The key that opens roll keys, on a studio.
@@ -173,7 +176,10 @@ impl Node {
             }
             Event::Catalog { hash, kept } => self.care.catalog(hash, kept, now),
             Event::VolumeOpened { volume, shards } => self.open_volume(volume, shards, now, &mut step),
-            Event::Unrecorded { volume, hashes } => self.bin.unrecorded(volume, hashes),
+            Event::Unrecorded { volume, hashes } => {
+                self.finish_drops(volume, &hashes, &mut step);
+                self.bin.unrecorded(volume, hashes);
+            }
             Event::ReleaseBrake => self.release_brake(now, &mut step),
             Event::VolumeGone(volume) => self.close_volume(volume),
             Event::ShardBad { volume, hash } => self.drop_shard(volume, hash, now, &mut step),
@@ -188,6 +194,7 @@ impl Node {
     fn tick(&mut self, now: Now, step: &mut Step) {
         self.care_tick(now, step);
         self.trash_tick(now, step);
+        self.surplus_tick(now, step);
         self.repair(now, step);
     }
 

@@ -16,6 +16,7 @@ use crate::event::{Committed, Ending, Made, Memory, Question, Remake};
 
 mod audits;
 mod repair;
+mod surplus;
 mod trash;
 
 const AUTHORITY: u8 = 200;
@@ -67,6 +68,19 @@ impl Host {
                 Write::Dead(roll, Some(since)) => drop(self.memory.dead.insert(*roll, *since)),
                 Write::Dead(roll, None) => drop(self.memory.dead.remove(roll)),
                 Write::Brake(brake) => self.memory.brake = *brake,
+                Write::Surplus(volume, hash, Some(since)) => {
+                    self.memory.surplus.insert((*volume, *hash), *since);
+                }
+                Write::Surplus(volume, hash, None) => {
+                    self.memory.surplus.remove(&(*volume, *hash));
+                }
+                Write::Promise(volume, hash, Some(until)) => {
+                    self.memory.promised.insert((*volume, *hash), *until);
+                }
+                Write::Promise(volume, hash, None) => {
+                    self.memory.promised.remove(&(*volume, *hash));
+                }
+                Write::Met(node, since) => drop(self.memory.met.insert(*node, *since)),
                 _ => {}
             }
         }
@@ -145,8 +159,9 @@ impl World {
         host.node.remember(old.memory.clone());
         (host.disk, host.memory) = (old.disk, old.memory);
         self.tell(n, Event::Configure(old.node.settings));
-        for (volume, shards) in old.node.ledger {
-            self.tell(n, Event::VolumeOpened { volume, shards: shards.into_values().collect() });
+        for (volume, shards) in old.node.ledger() {
+            let shards = shards.values().copied().collect();
+            self.tell(n, Event::VolumeOpened { volume: *volume, shards });
         }
     }
 

@@ -57,13 +57,13 @@ impl Node {
     pub(super) fn open_volume(&mut self, volume: VolumeId, shards: Vec<Shard>, now: Now, step: &mut Step) {
         self.look_at_all();
         let rolls: BTreeSet<RollId> = shards.iter().map(|shard| shard.roll).collect();
-        self.ledger.insert(volume, shards.into_iter().map(|shard| (shard.hash, shard)).collect());
+        self.ledger.open(volume, shards);
         // A crash between the ledger and the records, or a restored record store: the ledger is the truth.
         self.declare(volume, rolls, now, step);
     }
 
     pub(super) fn close_volume(&mut self, volume: VolumeId) {
-        self.ledger.remove(&volume);
+        self.ledger.close(&volume);
         self.bin.close(&volume);
         self.transfers.wants.retain(|want, _| want.volume != volume);
     }
@@ -92,7 +92,7 @@ impl Node {
         let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
         for (volume, shard) in shards {
             step.writes.push(Write::PutShard(volume, shard));
-            self.ledger.entry(volume).or_default().insert(shard.hash, shard);
+            self.ledger.put(volume, shard);
             touched.entry(volume).or_default().insert(shard.roll);
         }
         for (volume, rolls) in touched {
@@ -111,10 +111,8 @@ impl Node {
         let mut bodies = Vec::new();
         for roll in rolls {
             let mut held: BTreeMap<_, BTreeSet<u8>> = BTreeMap::new();
-            for shard in self.ledger.get(&volume).into_iter().flat_map(BTreeMap::values) {
-                if shard.roll == roll {
-                    held.entry(shard.coding).or_default().insert(shard.index);
-                }
+            for (_, shard) in self.ledger.of_roll(&roll).filter(|(on, _)| *on == volume) {
+                held.entry(shard.coding).or_default().insert(shard.index);
             }
             let body = Body::Holding(Holding { roll, volume, held });
             let said = self.manifest.get(&body.key(self.me)).map(|entry| &entry.body);
@@ -159,11 +157,23 @@ impl Node {
     }
 
     pub(super) fn drop_shard(&mut self, volume: VolumeId, hash: Hash, now: Now, step: &mut Step) {
-        let dropped = self.ledger.get_mut(&volume).and_then(|shards| shards.remove(&hash));
-        if let Some(shard) = dropped {
+        if let Some(shard) = self.ledger.remove(&volume, &hash) {
             step.writes.push(Write::DropShard(volume, hash));
             self.dirty.insert(shard.roll);
             self.declare(volume, [shard.roll], now, step);
+        }
+    }
+
+    /// The ledger gives shards up, and says so. Their files may go once that is durable.
+    pub(super) fn give_up(&mut self, shards: Vec<(VolumeId, Shard)>, now: Now, step: &mut Step) {
+        let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
+        for (volume, shard) in shards {
+            self.ledger.remove(&volume, &shard.hash);
+            step.writes.push(Write::DropShard(volume, shard.hash));
+            touched.entry(volume).or_default().insert(shard.roll);
+        }
+        for (volume, rolls) in touched {
+            self.declare(volume, rolls, now, step);
         }
     }
 
@@ -173,6 +183,7 @@ impl Node {
             self.bin.touched(&roll);
             self.review_wants(roll, step);
             self.review_staging(roll, now, step);
+            self.review_surplus(roll, step);
             self.review_care(roll, now);
             self.review_repair(roll);
         }
@@ -185,12 +196,13 @@ impl Node {
         let laid_out = self.manifest.laid_out(&roll);
         if let Some((layout, coding)) = laid_out.filter(|_| !self.bin.has(&roll)) {
             for (index, (volume, hash)) in (0u8..).zip(layout.volumes.iter().zip(&coding.shards)) {
-                match self.ledger.get_mut(volume).map(|shards| shards.get_mut(hash)) {
-                    Some(Some(shard)) if shard.staged => {
-                        shard.staged = false;
-                        step.writes.push(Write::PutShard(*volume, *shard));
+                match self.ledger.get(volume, hash).copied() {
+                    Some(shard) if shard.staged => {
+                        let shard = Shard { staged: false, ..shard };
+                        self.ledger.put(*volume, shard);
+                        step.writes.push(Write::PutShard(*volume, shard));
                     }
-                    Some(None) => {
+                    None if self.ledger.is_open(volume) => {
                         wanted.insert(Want { volume: *volume, roll, coding: layout.coding, index });
                     }
                     _ => {}
@@ -216,11 +228,9 @@ impl Node {
                     && self.volume_counts(wanted)
             })
         };
-        let mut staged = Vec::new();
-        for (volume, shards) in &self.ledger {
-            let of_roll = shards.values().filter(|s| s.roll == roll && s.coding == layout.coding && s.staged);
-            staged.extend(of_roll.filter(|s| arrived(s.index)).map(|s| (*volume, *s)));
-        }
+        let of_layout = |shard: &Shard| shard.staged && shard.coding == layout.coding;
+        let staged = self.ledger.of_roll(&roll).filter(|(_, s)| of_layout(s) && arrived(s.index));
+        let staged: Vec<(VolumeId, Shard)> = staged.map(|(volume, shard)| (volume, *shard)).collect();
         for (volume, shard) in staged {
             if self.may_go(&volume, &shard) {
                 self.drop_shard(volume, shard.hash, now, step);

@@ -28,7 +28,7 @@ const MANY_FILES: u64 = 500;
 /// The trash of this node.
 #[derive(Debug, Default)]
 pub(super) struct Bin {
-    memory: Memory,
+    pub(super) memory: Memory,
     /// The running time when it was last kept, and when the node started.
     kept: u64,
     started: u64,
@@ -125,7 +125,9 @@ impl Node {
         self.sort_trash(now, step);
         let Bin { memory, kept, .. } = &self.bin;
         let span = self.settings.quarantine.max(DAY);
-        let matters = memory.dead.values().any(|since| memory.running.saturating_sub(*since) <= span);
+        let recent = |since: &u64| memory.running.saturating_sub(*since) <= span;
+        let Memory { dead, surplus, met, .. } = memory;
+        let matters = !surplus.is_empty() || dead.values().chain(met.values()).any(recent);
         if memory.running >= kept + MINUTE && matters {
             self.keep_time(step);
             self.watch(step);
@@ -158,7 +160,7 @@ impl Node {
         }
     }
 
-    fn keep_time(&mut self, step: &mut Step) {
+    pub(super) fn keep_time(&mut self, step: &mut Step) {
         self.bin.kept = self.bin.memory.running;
         step.writes.push(Write::Running(self.bin.kept));
     }
@@ -198,7 +200,7 @@ impl Node {
     /// What was deleted within a day of running time and is still held by anybody, against the library as it was. What
     /// was gone before this node came counts on neither side.
     fn deleted_lately(&self) -> Mass {
-        let Memory { running, dead, brake } = &self.bin.memory;
+        let Memory { running, dead, brake, .. } = &self.bin.memory;
         let mut mass = Mass::default();
         for (roll, _) in self.manifest.rolls() {
             let lately = match dead.get(&roll.roll) {
@@ -229,26 +231,16 @@ impl Node {
             return;
         }
         let mut dropped: Vec<(VolumeId, Shard)> = Vec::new();
-        for (volume, shards) in &self.ledger {
-            let ours = shards.values().filter(|shard| due.contains(&shard.roll));
-            dropped.extend(ours.take(DROPS - dropped.len()).map(|shard| (*volume, *shard)));
+        for roll in &due {
+            let ours = self.ledger.of_roll(roll).take(DROPS - dropped.len());
+            dropped.extend(ours.map(|(volume, shard)| (volume, *shard)));
         }
         let mut gone: Vec<(VolumeId, Hash)> = dropped.iter().map(|(v, shard)| (*v, shard.hash)).collect();
         if gone.len() < DROPS {
             gone.extend(self.strays_of(&due));
             self.bin.freed.extend(due);
         }
-        let mut touched: BTreeMap<VolumeId, BTreeSet<RollId>> = BTreeMap::new();
-        for (volume, shard) in dropped {
-            if let Some(shards) = self.ledger.get_mut(&volume) {
-                shards.remove(&shard.hash);
-            }
-            step.writes.push(Write::DropShard(volume, shard.hash));
-            touched.entry(volume).or_default().insert(shard.roll);
-        }
-        for (volume, rolls) in touched {
-            self.declare(volume, rolls, now, step);
-        }
+        self.give_up(dropped, now, step);
         step.effects.extend(gone.into_iter().map(|(volume, hash)| Effect::Unlink(volume, hash)));
     }
 
@@ -261,7 +253,7 @@ impl Node {
 
     /// Whether an undelete that was said while this node was off would be known by now: some member that counts has
     /// told all it knows, or there is nobody to tell anything, or nobody came for as long as a deletion takes.
-    fn has_heard_enough(&self) -> bool {
+    pub(super) fn has_heard_enough(&self) -> bool {
         let others = || self.manifest.members().iter().map(|(id, _)| id).filter(|id| **id != self.me);
         let waited = self.bin.memory.running - self.bin.started >= self.settings.quarantine.min(DAY);
         waited || !others().any(|id| self.counts(id)) || others().any(|id| self.has_heard(id))
@@ -276,7 +268,7 @@ impl Node {
         for roll in due {
             for hash in self.manifest.codings(roll).values().flat_map(|coding| &coding.shards) {
                 for (volume, strays) in &mut self.bin.strays {
-                    let counted = self.ledger.get(volume).is_none_or(|shards| shards.contains_key(hash));
+                    let counted = !self.ledger.is_open(volume) || self.ledger.get(volume, hash).is_some();
                     if strays.remove(hash) && !counted {
                         found.push((*volume, *hash));
                     }

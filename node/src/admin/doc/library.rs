@@ -179,6 +179,9 @@ pub struct VolumeDoc {
     /// Shards that were found bad then.
     #[serde(default)]
     pub scrubbed_bad: u64,
+    /// Bytes on it that moves and repairs left over, and that go after their quarantine; known on its own node only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surplus_bytes: Option<u64>,
     /// Its folder, known on its own node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,

@@ -51,6 +51,7 @@ fn volume() -> VolumeDoc {
         state: VolumeState::Ok,
         scrubbed: None,
         scrubbed_bad: 0,
+        surplus_bytes: None,
         path: None,
     }
 }

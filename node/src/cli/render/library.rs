@@ -204,7 +204,15 @@ pub(super) fn nodes_table(nodes: &[NodeDoc]) -> String {
 
 /// `volumes`
 pub fn volumes(document: &VolumesDoc) -> String {
-    volumes_table(&document.volumes, &[])
+    let mut text = volumes_table(&document.volumes, &[]);
+    let surplus: u64 = document.volumes.iter().filter_map(|volume| volume.surplus_bytes).sum();
+    if surplus > 0 {
+        let surplus = bytes(surplus);
+        text.push_str(&format!(
+            "{surplus} on this node's volumes are left over from moves and repairs; they go after their quarantine.\n"
+        ));
+    }
+    text
 }
 
 fn volumes_table(volumes: &[VolumeDoc], nodes: &[NodeDoc]) -> String {

@@ -6,7 +6,7 @@ use super::*;
 use crate::place::evaluate_roll;
 
 /// Whether `roll` meets the default rule by the picture of node `n`.
-fn is_safe(world: &World, n: u8, roll: &RollId) -> bool {
+pub(super) fn is_safe(world: &World, n: u8, roll: &RollId) -> bool {
     let node = world.node(n);
     let (body, _) = node.manifest().roll(roll).expect("known");
     evaluate_roll(&node.topology(), &node.rule_of(body), &node.roll_view(body)).met()
@@ -23,7 +23,7 @@ fn lose(world: &mut World, n: u8, by: u8) {
 }
 
 /// One more vault with a volume, joined by the studio's invite and met by all.
-fn newcomer(world: &mut World, n: u8, v: u8, media: Media, place: &str) {
+pub(super) fn newcomer(world: &mut World, n: u8, v: u8, media: Media, place: &str) {
     let others: Vec<u8> =
         (1..20).filter(|other| *other != n && world.hosts.contains_key(&id(*other))).collect();
     let secret = [n; 16];

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
-fn configure(world: &mut World, quarantine: u64, brake_percent: u8) {
+pub(super) fn configure(world: &mut World, quarantine: u64, brake_percent: u8) {
     let settings = Settings { quarantine, brake_percent, ..Settings::default() };
     let all: Vec<NodeId> = world.hosts.keys().copied().collect();
     for node in all {
