@@ -75,7 +75,11 @@ words!(Media, "medium", "ssd, hdd, usb, nas, cloud, tape, optical", {
 
 /// A place that can burn down. Kept as it was typed; compared with case and spaces folded.
 #[derive(Clone)]
-pub struct Site(String);
+pub struct Site {
+    name: String,
+    /// The name folded, made once: sites are compared all the time.
+    key: String,
+}
 
 impl Site {
     /// Longest name, in bytes.
@@ -85,23 +89,23 @@ impl Site {
     pub fn new(name: &str) -> Option<Self> {
         let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
         let fits = !name.is_empty() && name.len() <= Self::MAX && !name.chars().any(char::is_control);
-        fits.then_some(Self(name))
+        fits.then(|| Self { key: name.to_lowercase().replace(' ', ""), name })
     }
 
     /// The name as it was typed, spaces tidied.
     pub fn name(&self) -> &str {
-        &self.0
+        &self.name
     }
 
     /// What two spellings of one site share.
-    pub fn key(&self) -> String {
-        self.0.to_lowercase().replace(' ', "")
+    pub fn key(&self) -> &str {
+        &self.key
     }
 }
 
 impl PartialEq for Site {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.key == other.key
     }
 }
 impl Eq for Site {}
@@ -112,22 +116,22 @@ impl PartialOrd for Site {
 }
 impl Ord for Site {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        self.key.cmp(&other.key)
     }
 }
 impl std::hash::Hash for Site {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        self.key.hash(state);
     }
 }
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.name)
     }
 }
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Site({:?})", self.0)
+        write!(f, "Site({:?})", self.name)
     }
 }
 

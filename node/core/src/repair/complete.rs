@@ -92,7 +92,7 @@ impl Search<'_> {
         let mut alike: BTreeMap<Likeness, Vec<(u64, VolumeId)>> = BTreeMap::new();
         for volume in self.topology.volumes().iter().filter(|volume| volume.free >= self.shard()) {
             let wanted = self.stock.wanted.contains(&volume.id);
-            let key = (volume.site.key(), volume.media, held(volume.id), wanted);
+            let key = (volume.site.key().to_owned(), volume.media, held(volume.id), wanted);
             alike.entry(key).or_default().push((volume.free, volume.id));
         }
         let mut drives = Vec::new();
