@@ -18,14 +18,18 @@ mod admission;
 mod care;
 mod caretaker;
 mod exchange;
+mod forecast;
+mod ground;
 mod health;
 mod liveness;
 mod picture;
 mod repair;
 mod rota;
+mod survey;
 mod transfer;
 mod trash;
 
+pub use forecast::{Forecast, Load, Lowest, Route, WhatIf, Why};
 pub use picture::{Condition, TRUST_PERIOD};
 
 use exchange::Exchange;

@@ -12,7 +12,7 @@ fn is_safe(world: &World, n: u8, roll: &RollId) -> bool {
     evaluate_roll(&node.topology(), &node.rule_of(body), &node.roll_view(body)).met()
 }
 
-fn lose(world: &mut World, n: u8, by: u8) {
+pub(super) fn lose(world: &mut World, n: u8, by: u8) {
     let others: Vec<NodeId> = world.hosts.keys().copied().filter(|other| *other != id(n)).collect();
     for other in others {
         world.queue.push_back((other, Event::Disconnected(id(n))));
@@ -23,7 +23,7 @@ fn lose(world: &mut World, n: u8, by: u8) {
 }
 
 /// One more vault with a volume, joined by the studio's invite and met by all.
-fn newcomer(world: &mut World, n: u8, v: u8, media: Media, place: &str) {
+pub(super) fn newcomer(world: &mut World, n: u8, v: u8, media: Media, place: &str) {
     let others: Vec<u8> =
         (1..20).filter(|other| *other != n && world.hosts.contains_key(&id(*other))).collect();
     let secret = [n; 16];
