@@ -25,6 +25,8 @@ mod repair;
 
 mod leaving;
 
+mod plan;
+
 mod scrub;
 
 mod salvage;

@@ -12,13 +12,14 @@ use super::transfers::transfers;
 use super::{Names, ShootView, name_of, shoots};
 use crate::admin::doc;
 use crate::driver::wall_millis;
-use crate::meter::Sent;
+use crate::meter::{Sent, Speed};
 use crate::volumes::State;
 
 /// Clocks that differ by more than this are worth a word.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
 
 /// What only the shell knows about this node.
+#[derive(Default)]
 pub struct Local {
     /// Its addresses, as it announces them.
     pub addresses: Vec<String>,
@@ -26,6 +27,8 @@ pub struct Local {
     pub volumes: BTreeMap<VolumeId, (std::path::PathBuf, State)>,
     /// What was sent to each peer lately.
     pub sent: BTreeMap<NodeId, Sent>,
+    /// How fast bytes go to and from each peer.
+    pub speeds: BTreeMap<NodeId, Speed>,
 }
 
 /// `status`, of all shoots or of one.
@@ -49,6 +52,7 @@ pub fn status(
         rule: node.manifest().rule(None).to_string(),
         verdict,
         transfers: transfers(node, &local.sent, rolls),
+        work: super::plan::work(node, &local.speeds),
         shoots: documents,
         nodes: nodes(node, local),
         volumes: volumes(node, local),

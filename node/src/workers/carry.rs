@@ -81,7 +81,7 @@ async fn try_pull(shell: &Shell, want: Want, hash: Hash, bytes: u64, from: NodeI
             copy(shell, &volume, hash, bytes, &missing).await?
         } else {
             let stream = open_shard(&shell.net, from, hash, bytes, &missing).await?;
-            let mut stream = Paced::new(stream, &shell.pace.down);
+            let mut stream = shell.meter.taken(from, Paced::new(stream, &shell.pace.down));
             volume.receive(hash, bytes, &missing, &mut stream).await?
         };
         if let Received::Complete(_) = received {

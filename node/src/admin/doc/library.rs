@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LinkDoc;
+
 /// What a rule comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,6 +69,9 @@ pub struct StatusDoc {
     pub volumes: Vec<VolumeDoc>,
     /// What moves now.
     pub transfers: Vec<TransferDoc>,
+    /// What care has to do, on its way or not: what goes where, and why.
+    #[serde(default)]
+    pub work: Vec<LinkDoc>,
     /// Sentences on anything that makes the verdict weaker than it looks (shared drives, a clock that is wrong).
     #[serde(default)]
     pub warnings: Vec<String>,

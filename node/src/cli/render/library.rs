@@ -38,6 +38,9 @@ pub fn status(document: &StatusDoc) -> String {
     if !document.transfers.is_empty() {
         text.push_str(&format!("\nMoving\n{}", transfers(&document.transfers)));
     }
+    if !document.work.is_empty() {
+        text.push_str(&format!("\nTo be done\n{}", super::plan::links(&document.work)));
+    }
     text.push_str(&format!("\nSites\n{}", sites(document)));
     text.push_str(&format!("\nNodes\n{}", nodes_table(&document.nodes)));
     text.push_str(&format!("\nVolumes\n{}", volumes_table(&document.volumes, &document.nodes)));
