@@ -100,7 +100,9 @@ fn local(shell: &Shell) -> Local {
         addresses: shell.net.addresses().iter().map(ToString::to_string).collect(),
         volumes: shell.volumes.all(),
         sent: shell.meter.read(),
-        speeds: shell.meter.speeds(),
+        speeds: view::plan::Speeds { of: shell.meter.speeds(), hours: shell.gate.hours() },
+        within_hours: shell.gate.is_open(),
+        volume_age: settings::volume_age(&shell.store).ok(),
     }
 }
 

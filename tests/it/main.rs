@@ -27,6 +27,8 @@ mod leaving;
 
 mod plan;
 
+mod hours;
+
 mod scrub;
 
 mod salvage;

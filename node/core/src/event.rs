@@ -3,6 +3,7 @@
 //! Photo bytes never travel in here. The core says which shard goes where; the shell streams it.
 
 mod shard;
+mod trash;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use safelight_proto::record::Body;
 use safelight_proto::vocabulary::{Role, Site};
 
 pub use self::shard::{Made, Remake, Shard, Want};
+pub use self::trash::{Brake, Mass, Memory};
 use crate::settings::Settings;
 
 /// Names a thing the shell waits to answer: a peer's request, a gossip message, a join.
@@ -86,39 +88,6 @@ pub enum Ending {
     Withdrawn,
     /// The newcomer's people say that the inviting screen shows another code.
     Declined,
-}
-
-/// What a node remembers of its trash over a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// How long it has run, in all its life, milliseconds. Time off is not in it.
-    pub running: u64,
-    /// The rolls that may go, by how long it had run when it first saw them so.
-    pub dead: BTreeMap<RollId, u64>,
-    /// What its brake is about.
-    pub brake: Brake,
-}
-
-/// The brake of one node: against a mistake or a thief who deletes everything.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Brake {
-    /// Why it holds, when it does.
-    pub held: Option<Mass>,
-    /// What was deleted before this much of the node's running time was looked at by its owner.
-    pub released: u64,
-}
-
-/// What was deleted within a day, against all there was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mass {
-    /// Files of the rolls that were deleted.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Files of the library before.
-    pub of_files: u64,
-    /// Its bytes.
-    pub of_bytes: u64,
 }
 
 /// What the shell tells the core.
@@ -335,6 +304,8 @@ pub enum Effect {
         bytes: u64,
         /// Who has it.
         from: NodeId,
+        /// The roll is in danger: it does not wait for anybody's hours.
+        urgent: bool,
     },
     /// Make shards out of others.
     Remake(Remake),

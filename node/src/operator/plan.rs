@@ -25,7 +25,8 @@ const MOST_ADDED: usize = 64;
 
 /// Answers what would come of `event`.
 pub async fn plan(shell: &Arc<Shell>, event: Supposed) -> Result<Outcome, Failure> {
-    let (worker, speeds, here) = (Arc::clone(shell), shell.meter.speeds(), shell.volumes.all());
+    let (worker, here) = (Arc::clone(shell), shell.volumes.all());
+    let speeds = view::Speeds { of: shell.meter.speeds(), hours: shell.gate.hours() };
     let wanted = match &event {
         Supposed::Add { volumes, .. } => {
             let volumes = volumes.clone();

@@ -14,16 +14,26 @@ use safelight_proto::vocabulary::{Role, Rule};
 
 use super::{Names, ShootView, name_of, shoots, verdict};
 use crate::admin::doc::{EndDoc, LinkDoc, LowestDoc, PlanDoc, PlanShootDoc, PlanVolumeDoc, UnhealableDoc};
+use crate::hours::Hours;
 use crate::meter::Speed;
 
 const DAY: f64 = 86_400.0;
+
+/// How fast bytes go to and from this node, and in what share of the day.
+#[derive(Debug, Clone, Default)]
+pub struct Speeds {
+    /// To and from each peer.
+    pub of: BTreeMap<NodeId, Speed>,
+    /// The hours that are set.
+    pub hours: Option<Hours>,
+}
 
 /// `plan`: what comes of `what`, which is called `event`.
 pub fn plan(
     node: &Node,
     names: &Names,
     key: Option<&ReadingKey>,
-    speeds: &BTreeMap<NodeId, Speed>,
+    speeds: &Speeds,
     event: &str,
     what: &WhatIf,
 ) -> PlanDoc {
@@ -58,7 +68,7 @@ pub fn plan(
 }
 
 /// What is on its way or to be done now, as `status` tells it.
-pub fn work(node: &Node, speeds: &BTreeMap<NodeId, Speed>) -> Vec<LinkDoc> {
+pub fn work(node: &Node, speeds: &Speeds) -> Vec<LinkDoc> {
     links(node, &[], speeds, &node.work())
 }
 
@@ -130,12 +140,9 @@ fn helps(topology: &Topology, rule: &Rule, rolls: BTreeMap<RollId, RollView>) ->
         .map_or_else(|| "add volumes at other sites".to_owned(), |remedy| remedy.sentence(topology))
 }
 
-fn links(
-    node: &Node,
-    added: &[VolumeView],
-    speeds: &BTreeMap<NodeId, Speed>,
-    loads: &BTreeMap<Route, Load>,
-) -> Vec<LinkDoc> {
+fn links(node: &Node, added: &[VolumeView], speeds: &Speeds, loads: &BTreeMap<Route, Load>) -> Vec<LinkDoc> {
+    // Where hours are set, a day has fewer of them.
+    let share = speeds.hours.as_ref().map_or(1.0, Hours::share);
     let link = |(route, load): (&Route, &Load)| {
         let speed = speed(node, speeds, route);
         LinkDoc {
@@ -146,7 +153,7 @@ fn links(
             shards: load.shards,
             bytes: load.bytes,
             bytes_per_second: speed.map(|speed| speed as u64),
-            days: speed.map(|speed| load.bytes as f64 / speed / DAY),
+            days: speed.map(|speed| load.bytes as f64 / speed / share / DAY),
         }
     };
     loads.iter().map(link).collect()
@@ -164,11 +171,11 @@ fn why(why: Why) -> &'static str {
 }
 
 /// Only what this node sends or takes is measured by it.
-fn speed(node: &Node, speeds: &BTreeMap<NodeId, Speed>, route: &Route) -> Option<f64> {
+fn speed(node: &Node, speeds: &Speeds, route: &Route) -> Option<f64> {
     let me = node.id();
     match (route.from == me, route.to == me) {
-        (true, false) => speeds.get(&route.to)?.up,
-        (false, true) => speeds.get(&route.from)?.down,
+        (true, false) => speeds.of.get(&route.to)?.up,
+        (false, true) => speeds.of.get(&route.from)?.down,
         _ => None,
     }
 }

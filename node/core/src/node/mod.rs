@@ -21,6 +21,7 @@ mod exchange;
 mod forecast;
 mod ground;
 mod health;
+mod hours;
 mod liveness;
 mod picture;
 mod repair;

@@ -134,6 +134,7 @@ impl Node {
         let ready = self.repairs.waiting.values().filter(|roll| may(roll)).take(PLANS);
         for roll in ready.copied().collect::<Vec<RollId>>() {
             let idle = self.repairs.tried.values().filter(|attempt| attempt.under_way).count() < REMAKES;
+            let idle = idle && self.may_move(&roll);
             let unmade = self.unmade(&roll, &self.repairs.ground);
             match unmade.is_empty() {
                 false if idle => self.make_missing(&roll, &unmade, step),
@@ -201,7 +202,8 @@ impl Node {
                 id.copy_from_slice(&self.draw()[..16]);
                 let make = (0u8..).zip(plan.assignment.iter().copied()).collect();
                 let (coding, layout) = (CodingId(id), plan.assignment);
-                let remake = Remake { roll: *roll, coding, k: plan.k, unit: 0, known: vec![], make, layout };
+                let (k, known) = (plan.k, vec![]);
+                let remake = Remake { roll: *roll, coding, k, unit: 0, known, make, layout, urgent: false };
                 self.start(remake, step);
             }
             Repair::Recode(_) => {}
@@ -223,6 +225,7 @@ impl Node {
     }
 
     fn start(&mut self, remake: Remake, step: &mut Step) {
+        let remake = Remake { urgent: self.is_endangered(&remake.roll), ..remake };
         self.repairs.tried.entry(remake.roll).or_default().under_way = true;
         step.effects.push(Effect::Remake(remake));
     }
@@ -256,5 +259,6 @@ fn remake_of(coding: &Coding, make: Vec<(u8, VolumeId)>, layout: Vec<VolumeId>) 
         known: coding.shards.clone(),
         make,
         layout,
+        urgent: false,
     }
 }

@@ -16,6 +16,7 @@ use crate::event::{Committed, Ending, Made, Memory, Question, Remake};
 
 mod audits;
 mod forecast;
+mod hours;
 mod repair;
 mod trash;
 

@@ -51,6 +51,9 @@ fn volume() -> VolumeDoc {
         state: VolumeState::Ok,
         scrubbed: None,
         scrubbed_bad: 0,
+        since: Some("2026-11-22T10:00:00Z".into()),
+        age_days: Some(3),
+        replace: false,
         path: None,
     }
 }
@@ -71,7 +74,7 @@ fn node_json() -> Value {
 
 fn volume_json() -> Value {
     json!({"id": "0b", "node": "0a", "site": "friend", "media": "nas", "capacity_bytes": 9, "used_bytes": 8, "state": "ok",
-           "scrubbed": null, "scrubbed_bad": 0})
+           "scrubbed": null, "scrubbed_bad": 0, "since": "2026-11-22T10:00:00Z", "age_days": 3, "replace": false})
 }
 
 #[test]
@@ -90,6 +93,7 @@ fn status() {
             eta_seconds: Some(3),
         }],
         work: vec![link()],
+        hours: Some(HoursDoc { limit: "22:00-07:00".into(), within: false }),
         warnings: vec![],
         trust_declared: true,
     };
@@ -99,7 +103,8 @@ fn status() {
             "library": "11", "rule": "3-2-1", "verdict": "catching-up",
             "shoots": [shoot_json()], "nodes": [node_json()], "volumes": [volume_json()],
             "transfers": [{"peer": "tom", "bytes_done": 1, "bytes_total": 2, "eta_seconds": 3}],
-            "work": [link_json()], "warnings": [], "trust_declared": true,
+            "work": [link_json()],
+            "hours": {"limit": "22:00-07:00", "within": false}, "warnings": [], "trust_declared": true,
         }),
     );
 }
