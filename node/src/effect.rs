@@ -112,8 +112,8 @@ impl Perform for Hands {
                 // Nobody listening is no fault: reconciliation brings it to them.
                 self.runtime.spawn(async move { drop(shell.net.publish(Bytes::from(bytes)).await) });
             }
-            Effect::Pull { want, hash, bytes, from } => {
-                self.runtime.spawn(carry::pull(shell, want, hash, bytes, from));
+            Effect::Pull { want, hash, bytes, from, urgent } => {
+                self.runtime.spawn(carry::pull(shell, want, (hash, bytes), from, urgent));
             }
             Effect::Remake(what) => drop(self.runtime.spawn(remake::remake(shell, what))),
             Effect::Audit { of, roll, volume, claim, hash, bytes, groups } => {

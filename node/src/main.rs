@@ -10,6 +10,7 @@ mod driver;
 mod effect;
 mod entrance;
 mod home;
+mod hours;
 mod invites;
 mod meter;
 mod net;

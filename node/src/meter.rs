@@ -1,4 +1,5 @@
-//! How much has gone to each peer, of which shards, and how fast: for estimates of when it will be done.
+//! How much has gone to each peer, of which shards, and how fast: for estimates of when it will be done. The speeds to
+//! and from each peer are remembered until the node stops.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -8,16 +9,70 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use safelight_proto::id::{Hash, NodeId};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A pause longer than this begins a new measurement.
 const PAUSE: Duration = Duration::from_secs(60);
 /// Shards that are remembered for each peer, the latest: more than it can have under way and not receipted.
 const SHARDS: usize = 64;
 
+/// A silence longer than this is no part of a measurement of speed.
+const IDLE: Duration = Duration::from_secs(2);
+/// Fewer bytes than these measure nothing.
+const BYTES_LEAST: f64 = 256.0 * 1024.0;
+/// Nor does a shorter time.
+const TIME_LEAST: f64 = 0.02;
+/// Seconds of moving after which what was measured before counts half.
+const HALF_LIFE: f64 = 600.0;
+
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<BTreeMap<NodeId, Line>>);
+pub struct Meter {
+    lines: Mutex<BTreeMap<NodeId, Line>>,
+    gauges: Mutex<BTreeMap<NodeId, Gauges>>,
+}
+
+/// How fast bytes went between this node and another, bytes a second; nothing where too few have.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Speed {
+    /// From here.
+    pub up: Option<f64>,
+    /// To here.
+    pub down: Option<f64>,
+}
+
+#[derive(Debug, Default)]
+struct Gauges {
+    up: Gauge,
+    down: Gauge,
+}
+
+/// Bytes, and the time in which they went.
+#[derive(Debug, Default)]
+struct Gauge {
+    bytes: f64,
+    seconds: f64,
+    last: Option<Instant>,
+}
+
+impl Gauge {
+    fn note(&mut self, bytes: u64, now: Instant) {
+        // How long the first bytes after a silence took is not known.
+        if let Some(gap) = self.last.map(|last| now - last).filter(|gap| *gap < IDLE) {
+            self.bytes += bytes as f64;
+            self.seconds += gap.as_secs_f64();
+        }
+        self.last = Some(now);
+        if self.seconds > HALF_LIFE {
+            self.bytes /= 2.0;
+            self.seconds /= 2.0;
+        }
+    }
+
+    fn speed(&self) -> Option<f64> {
+        (self.bytes >= BYTES_LEAST && self.seconds >= TIME_LEAST).then(|| self.bytes / self.seconds)
+    }
+}
 
 #[derive(Debug)]
 struct Line {
@@ -50,10 +105,27 @@ impl Meter {
         Metered { inner, meter: self, peer, shard }
     }
 
+    /// A reader whose bytes come from `peer`.
+    pub fn taken<R>(&self, peer: NodeId, inner: R) -> Taken<'_, R> {
+        Taken { inner, meter: self, peer }
+    }
+
+    /// The speed to and from each peer, as far as it was measured.
+    pub fn speeds(&self) -> BTreeMap<NodeId, Speed> {
+        let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        let speed = |gauges: &Gauges| Speed { up: gauges.up.speed(), down: gauges.down.speed() };
+        gauges.iter().map(|(peer, gauges)| (*peer, speed(gauges))).collect()
+    }
+
+    fn gauge(&self, peer: NodeId, note: impl FnOnce(&mut Gauges)) {
+        note(self.gauges.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default());
+    }
+
     /// Notes bytes of a shard that went to `peer`.
     fn sent(&self, peer: NodeId, shard: Hash, bytes: u64) {
         let now = Instant::now();
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.gauge(peer, |gauges| gauges.up.note(bytes, now));
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.entry(peer).or_insert_with(|| Line::new(now));
         if now - line.last > PAUSE {
             *line = Line::new(now);
@@ -72,7 +144,7 @@ impl Meter {
     /// What was sent to each peer since the last pause.
     pub fn read(&self) -> BTreeMap<NodeId, Sent> {
         let now = Instant::now();
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines
             .iter()
             .filter(|(_, line)| now - line.last <= PAUSE)
@@ -109,10 +181,56 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Metered<'_, W> {
     }
 }
 
+/// A reader whose bytes a [`Meter`] notes.
+pub struct Taken<'a, R> {
+    inner: R,
+    meter: &'a Meter,
+    peer: NodeId,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Taken<'_, R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let (bytes, now) = ((buf.filled().len() - before) as u64, Instant::now());
+        self.meter.gauge(self.peer, |gauges| gauges.down.note(bytes, now));
+        Poll::Ready(Ok(()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[test]
+    fn silence_is_no_part_of_a_speed() {
+        let (mut gauge, start) = (Gauge::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        gauge.note(10_000_000, at(0));
+        assert_eq!(gauge.speed(), None, "one piece has no speed");
+        gauge.note(10_000_000, at(1));
+        assert_eq!(gauge.speed(), Some(10_000_000.0));
+        gauge.note(10_000_000, at(100));
+        gauge.note(4_000_000, at(101));
+        assert_eq!(gauge.speed(), Some(7_000_000.0));
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_is_measured_too() {
+        let (meter, peer) = (Meter::default(), NodeId([1; 32]));
+        let mut taken = meter.taken(peer, tokio::io::repeat(7));
+        for _ in 0..5 {
+            taken.read_exact(&mut vec![0; 100_000]).await.expect("endless");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let speed = meter.speeds()[&peer];
+        assert!(speed.down.is_some_and(|speed| speed > 0.0) && speed.up.is_none(), "{speed:?}");
+    }
 
     #[tokio::test]
     async fn bytes_count_as_they_go_and_old_shards_are_forgotten() {

@@ -22,6 +22,7 @@ use crate::workers::{ingest, restore, scrub};
 mod leaving;
 
 mod files;
+mod plan;
 mod trash;
 
 /// A roll of this size is planned to show what a rule comes to.
@@ -79,6 +80,7 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::VolumeRetire { volume } => leaving::retire_volume(shell, volume).await,
         Command::Retire { node } => leaving::retire_node(shell, &node).await,
         Command::Moved { node } => leaving::moved(shell, &node).await,
+        Command::Plan { event } => plan::plan(shell, event).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,
         Command::RuleSet { rule, spend_percent, shoot } => {
             set_rule(shell, Rule { spend: spend_percent, ..rule }, shoot).await
@@ -98,6 +100,9 @@ fn local(shell: &Shell) -> Local {
         addresses: shell.net.addresses().iter().map(ToString::to_string).collect(),
         volumes: shell.volumes.all(),
         sent: shell.meter.read(),
+        speeds: view::plan::Speeds { of: shell.meter.speeds(), hours: shell.gate.hours() },
+        within_hours: shell.gate.is_open(),
+        volume_age: settings::volume_age(&shell.store).ok(),
     }
 }
 
@@ -174,23 +179,15 @@ fn studio_only(shell: &Shell, what: &str) -> Result<(), Failure> {
 /// The nodes that a person means: by name, by the first digits of an id, or all of a site.
 fn casualties(node: &safelight_core::node::Node, what: &Casualty) -> Result<Vec<NodeId>, Failure> {
     let manifest = node.manifest();
-    let named = |id: &NodeId, text: &str| {
-        manifest.node(id).is_some_and(|info| view::normal_name(&info.name) == view::normal_name(text))
-    };
-    let members = || manifest.members().iter();
     match what {
         Casualty::Site(name) => {
-            let site = Site::new(name);
+            let (site, members) = (Site::new(name), manifest.members().iter());
             let found: Vec<NodeId> =
-                members().filter(|(_, m)| Some(&m.site) == site.as_ref()).map(|(id, _)| *id).collect();
+                members.filter(|(_, m)| Some(&m.site) == site.as_ref()).map(|(id, _)| *id).collect();
             if found.is_empty() { Err(unknown("site", name)) } else { Ok(found) }
         }
         Casualty::Node(text) => {
-            let by_name: Vec<NodeId> = members().map(|(id, _)| *id).filter(|id| named(id, text)).collect();
-            let prefix = Prefix::parse(text);
-            let by_id =
-                || members().map(|(id, _)| *id).filter(|id| prefix.as_ref().is_some_and(|p| p.matches(id)));
-            let found = if by_name.is_empty() { by_id().collect() } else { by_name };
+            let found = nodes_named(node, text);
             match found.as_slice() {
                 [] => Err(unknown("node", text)),
                 [one] => Ok(vec![*one]),
@@ -198,6 +195,21 @@ fn casualties(node: &safelight_core::node::Node, what: &Casualty) -> Result<Vec<
                     .next("safelight nodes")),
             }
         }
+    }
+}
+
+/// Every node that a person may mean: those of that name, else all whose id begins so.
+fn nodes_named(node: &safelight_core::node::Node, text: &str) -> Vec<NodeId> {
+    let named = |id: &NodeId| {
+        let info = node.manifest().node(id);
+        info.is_some_and(|info| view::normal_name(&info.name) == view::normal_name(text))
+    };
+    let members = || node.manifest().members().iter().map(|(id, _)| *id);
+    let by_name: Vec<NodeId> = members().filter(named).collect();
+    let prefix = Prefix::parse(text);
+    match by_name.is_empty() {
+        true => members().filter(|id| prefix.as_ref().is_some_and(|p| p.matches(id))).collect(),
+        false => by_name,
     }
 }
 

@@ -8,6 +8,7 @@ use safelight_core::settings::Settings as Care;
 use crate::admin::doc::{ConfigDoc, SettingDoc};
 use crate::admin::operator::{Failure, Outcome};
 use crate::blobs::arg::parse_size;
+use crate::hours::{Hours, NotHours};
 use crate::shell::Shell;
 use crate::store::{Store, StoreError};
 
@@ -26,6 +27,8 @@ enum Kind {
     Rate,
     /// A span of time.
     Span,
+    /// Hours of the day, or [`NONE`].
+    Hours,
     /// A share of a whole, or [`RELEASE`], which changes no setting.
     Percent,
 }
@@ -36,6 +39,12 @@ const NONE: &str = "none";
 const RELEASE: &str = "release";
 /// The setting of the brake.
 const BRAKE: &str = "brake";
+/// The setting of the hours for transfers.
+const HOURS: &str = "limit.hours";
+/// The setting of the age at which drives are to be replaced.
+const VOLUME_AGE: &str = "volume.age";
+/// Four years: drives fail more and more often from then on.
+const VOLUME_AGE_DEFAULT: &str = "1460d";
 /// The longest span that may be set: a hundred years.
 const SPAN_MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -73,6 +82,13 @@ const SETTINGS: &[Setting] = &[
         about: "bytes a second that shards may come in at, such as 5MB",
     },
     Setting {
+        key: HOURS,
+        kind: Kind::Hours,
+        default: NONE,
+        about: "hours of the day in which shards may go to and from other nodes, such as 22:00-07:00; restores and \
+                rolls in danger do not wait for them",
+    },
+    Setting {
         key: "limit.up",
         kind: Kind::Rate,
         default: NONE,
@@ -89,6 +105,12 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Span,
         default: "30d",
         about: "how long what is deleted stays on this node's volumes; only time in which it runs counts",
+    },
+    Setting {
+        key: VOLUME_AGE,
+        kind: Kind::Span,
+        default: VOLUME_AGE_DEFAULT,
+        about: "`volumes` and `status` recommend to replace a drive that is older",
     },
 ];
 
@@ -120,6 +142,8 @@ pub fn get(store: &Store, key: Option<&str>) -> Result<Outcome, Failure> {
 pub async fn set(shell: &Shell, key: &str, value: &str) -> Result<Outcome, Failure> {
     let setting = SETTINGS.iter().find(|setting| setting.key == key).ok_or_else(|| unknown(key))?;
     check(setting.kind, value).map_err(Failure::usage)?;
+    // An empty text clears hours, too.
+    let value = if setting.kind == Kind::Hours && value.trim().is_empty() { NONE } else { value };
     if value != RELEASE {
         shell.store.set(key, value)?;
         apply(shell).await?;
@@ -136,6 +160,8 @@ pub async fn apply(shell: &Shell) -> Result<(), Failure> {
         |key| Ok::<_, Failure>(shell.store.setting(key)?.and_then(|value| rate(&value).ok()).flatten());
     shell.pace.down.set(rate_of("limit.down")?);
     shell.pace.up.set(rate_of("limit.up")?);
+    let hours_set = shell.store.setting(HOURS)?.and_then(|value| hours(&value).ok()).flatten();
+    let within_hours = shell.gate.set(hours_set);
     let span_of = |key, default| {
         let set = shell.store.setting(key)?.and_then(|value| span(&value).ok());
         Ok::<_, Failure>(set.map_or(default, |span| span.as_millis() as u64))
@@ -149,13 +175,21 @@ pub async fn apply(shell: &Shell) -> Result<(), Failure> {
         audit_period: span_of("audit.period", default.audit_period)?,
         quarantine: span_of("quarantine", default.quarantine)?,
         brake_percent: brake.unwrap_or(default.brake_percent),
+        within_hours,
     };
     shell.scrubs.set_period(Duration::from_millis(care.scrub_period));
     Ok(shell.core.settle(Event::Configure(care)).await?)
 }
 
+/// How old a drive may become before it is to be replaced.
+pub fn volume_age(store: &Store) -> Result<Duration, StoreError> {
+    let set = store.setting(VOLUME_AGE)?.and_then(|value| span(&value).ok());
+    Ok(set.or_else(|| span(VOLUME_AGE_DEFAULT).ok()).unwrap_or(SPAN_MOST))
+}
+
 fn check(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
+        Kind::Hours => hours(value).map(drop),
         Kind::Rate => rate(value).map(drop),
         Kind::Span => span(value).map(drop),
         Kind::Percent if value == RELEASE => Ok(()),
@@ -176,6 +210,14 @@ fn rate(value: &str) -> Result<Option<u64>, String> {
             Ok(0) | Err(_) => Err(format!("'{value}' is no rate; write bytes a second such as 5MB, or none")),
             Ok(bytes) => Ok(Some(bytes)),
         },
+    }
+}
+
+/// Hours of the day; nothing for all of it.
+fn hours(value: &str) -> Result<Option<Hours>, String> {
+    match value.trim() {
+        NONE | "" => Ok(None),
+        hours => hours.parse().map(Some).map_err(|error: NotHours| error.to_string()),
     }
 }
 
@@ -214,6 +256,17 @@ mod tests {
         assert_eq!(rate("5MB"), Ok(Some(5_000_000)));
         assert_eq!(rate("5MB/s"), Ok(Some(5_000_000)));
         assert!(rate("0").is_err() && rate("fast").is_err());
+    }
+
+    #[test]
+    fn hours_of_the_day() {
+        assert_eq!(hours("none"), Ok(None));
+        assert_eq!(hours(" "), Ok(None));
+        assert_eq!(
+            hours("22:00-07:00").map(|hours| hours.map(|h| h.to_string())),
+            Ok(Some("22:00-07:00".into()))
+        );
+        assert!(check(Kind::Hours, "at night").is_err_and(|error| error.contains("22:00-07:00")));
     }
 
     #[test]

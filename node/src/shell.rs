@@ -9,6 +9,7 @@ use safelight_proto::vocabulary::Site;
 
 use crate::catalogs::Catalogs;
 use crate::driver::Core;
+use crate::hours::Gate;
 use crate::meter::Meter;
 use crate::net::NetHandle;
 use crate::pace::Pace;
@@ -43,6 +44,8 @@ pub struct Shell {
     pub meter: Meter,
     /// How fast shards may go.
     pub pace: Pace,
+    /// When shards may go.
+    pub gate: Gate,
     /// How far the verification of each volume is, and who works meanwhile.
     pub scrubs: Scrubs,
 }

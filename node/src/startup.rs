@@ -17,6 +17,7 @@ use crate::catalogs::{CatalogError, Catalogs};
 use crate::driver::{self, Driver, Perform};
 use crate::effect::{Hands, Tokens, Waiting};
 use crate::home::Home;
+use crate::hours::Gate;
 use crate::meter::Meter;
 use crate::net::{Channel, Net, NetConfig, NetError, NetEvent};
 use crate::pace::Pace;
@@ -92,6 +93,7 @@ impl Running {
             names: Names::default(),
             meter: Meter::default(),
             pace: Pace::default(),
+            gate: Gate::default(),
             scrubs: Scrubs::default(),
         });
         let tokens = Arc::new(Tokens::default());

@@ -199,6 +199,8 @@ pub struct ShardRequest {
     pub hash: Hash,
     /// Ranges of 16 KiB groups; empty means all.
     pub groups: Vec<Range<u64>>,
+    /// A person waits for it, or its roll is in danger: it is to be served outside of the holder's hours, too.
+    pub urgent: bool,
 }
 
 /// Answers a [`ShardRequest`]: the length of the shard, after which its bao bytes follow, or why not.
@@ -211,7 +213,7 @@ impl ShardRequest {
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let ranges = self.groups.iter().map(|r| schema::Range { start: r.start, end: r.end }).collect();
-        schema::ShardRequest { hash: self.hash.0.to_vec(), ranges }.encode_to_vec()
+        schema::ShardRequest { hash: self.hash.0.to_vec(), ranges, urgent: self.urgent }.encode_to_vec()
     }
 
     /// A shard request from the bytes a member sent.
@@ -224,6 +226,7 @@ impl ShardRequest {
         Ok(Self {
             hash: Hash::from_slice(&m.hash)?,
             groups: m.ranges.iter().map(|range| range.start..range.end).collect(),
+            urgent: m.urgent,
         })
     }
 }
@@ -446,12 +449,21 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_request_says_whether_it_can_wait() {
+        for urgent in [false, true] {
+            let request = ShardRequest { hash: Hash([7; 32]), groups: vec![0..3, 9..10], urgent };
+            assert_eq!(ShardRequest::decode(&request.encode()), Ok(request));
+        }
+    }
+
+    #[test]
     fn what_breaks_a_bound_is_refused() {
         let too_many = Request::Fetch(vec![RecordId([0; 32]); limit::FETCH_IDS + 1]).encode();
         assert_eq!(Request::decode(&too_many), Err(MessageError::Bounds("number of ids")));
         let too_long = Request::Push(vec![vec![0; limit::RECORD_BYTES + 1]]).encode();
         assert_eq!(Request::decode(&too_long), Err(MessageError::Bounds("record")));
-        let backwards = ShardRequest { hash: Hash([0; 32]), groups: vec![5..5, 7..8] }.encode();
+        let backwards =
+            ShardRequest { hash: Hash([0; 32]), groups: vec![5..5, 7..8], urgent: false }.encode();
         assert_eq!(ShardRequest::decode(&backwards), Err(MessageError::Bounds("range")));
         let joining = |name: &str, site: &str, comparison| schema::JoinRequest {
             library: vec![1; 32],

@@ -43,6 +43,7 @@ fn every_command_explains_itself() {
         "lost",
         "retire",
         "moved",
+        "plan",
         "volume",
         "verify",
         "delete",

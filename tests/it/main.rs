@@ -25,6 +25,10 @@ mod repair;
 
 mod leaving;
 
+mod plan;
+
+mod hours;
+
 mod scrub;
 
 mod surplus;

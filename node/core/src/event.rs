@@ -310,6 +310,8 @@ pub enum Effect {
         bytes: u64,
         /// Who has it.
         from: NodeId,
+        /// The roll is in danger: it does not wait for anybody's hours.
+        urgent: bool,
     },
     /// Make shards out of others.
     Remake(Remake),

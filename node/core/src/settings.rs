@@ -18,6 +18,8 @@ pub struct Settings {
     pub scrub_period: u64,
     /// Vaults prove anew what they hold once in so long.
     pub audit_period: u64,
+    /// It is within the hours in which shards may go between nodes. The shell, which knows the time of day, says so.
+    pub within_hours: bool,
 }
 
 impl Default for Settings {
@@ -29,6 +31,7 @@ impl Default for Settings {
             brake_percent: 5,
             scrub_period: 30 * DAY,
             audit_period: 7 * DAY,
+            within_hours: true,
         }
     }
 }

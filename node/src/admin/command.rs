@@ -137,6 +137,11 @@ pub enum Command {
         /// By name or id.
         node: String,
     },
+    /// What would happen; changes nothing.
+    Plan {
+        /// What is supposed.
+        event: Supposed,
+    },
     /// The rule, of the library or of one shoot.
     RuleShow {
         /// One shoot only.
@@ -212,6 +217,34 @@ pub enum Casualty {
     /// One node.
     Node(String),
     /// A site with all its nodes.
+    Site(String),
+}
+
+/// What a plan is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Supposed {
+    /// Volumes are added.
+    Add {
+        /// As they are typed, with absolute paths: `PATH[,media=ssd][,capacity=4TB]`.
+        volumes: Vec<String>,
+        /// Where; at the node's own site when left out.
+        #[serde(default)]
+        site: Option<String>,
+    },
+    /// A node, a volume or a site is lost.
+    Lose(Target),
+    /// A node or a volume leaves in order.
+    Retire(Target),
+}
+
+/// What it is that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// A node by name or id, or a volume by path or id.
+    One(VolumeName),
+    /// All that is at a site.
     Site(String),
 }
 
@@ -365,6 +398,9 @@ mod tests {
         there_and_back(Command::InviteWait { invite: "00".into(), newcomer: None });
         there_and_back(Command::InviteAnswer { invite: "00".into(), newcomer: "11".into(), same: true });
         there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });
+        there_and_back(Command::Plan { event: Supposed::Lose(Target::Site("studio".into())) });
+        let volumes = vec!["/mnt/new,media=hdd".into()];
+        there_and_back(Command::Plan { event: Supposed::Add { volumes, site: None } });
         there_and_back(Command::Delete { shoot: "Smith".into(), paths: vec!["DCIM/*.CR3".into()] });
         there_and_back(Command::ConfigSet { key: "limit.up".into(), value: "5MB".into() });
         let rule = "3-2-1 full".parse().expect("a rule");

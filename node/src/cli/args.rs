@@ -10,6 +10,10 @@ use safelight_proto::vocabulary::{Role, Rule, Site};
 use super::values::{self, HostPort};
 use crate::admin::command::Wait;
 
+mod volumes;
+
+pub use volumes::{PlanVerb, VolumeVerb};
+
 /// Keeps a photographer's work safe: every shoot survives the loss of any single site, and you can prove it.
 #[derive(Debug, Parser)]
 #[command(name = "safelight", version, propagate_version = true, max_term_width = 100)]
@@ -86,6 +90,9 @@ pub enum Verb {
     Retire(NodeArg),
     /// Say that a node which was filled elsewhere stands at its own site now
     Moved(NodeArg),
+    /// Say what would happen if drives came, left or were lost; changes nothing
+    #[command(subcommand)]
+    Plan(PlanVerb),
     /// Bring files back from bare shard files alone, without node, network or database
     Salvage(SalvageArgs),
     /// Show or change the protection asked for
@@ -272,27 +279,6 @@ pub struct LostArgs {
     /// A whole site with its nodes
     #[arg(long, value_parser = values::site)]
     pub site: Option<Site>,
-}
-
-/// `volume`
-#[derive(Debug, Subcommand)]
-pub enum VolumeVerb {
-    /// Add a folder on a drive of this machine; one that held shards of this library brings them along
-    Add {
-        /// The folder, on the machine of the node
-        #[arg(value_name = "PATH[,media=ssd][,capacity=4TB]")]
-        volume: String,
-    },
-    /// A drive is back from its travels: read all that is on it and check it
-    Checkin {
-        /// Its path or id
-        volume: String,
-    },
-    /// Let a volume leave: its shards are brought elsewhere first, and `volumes` says when it can go
-    Retire {
-        /// Its path or id
-        volume: String,
-    },
 }
 
 /// A node.

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::{Cli, Global, RestoreArgs, RuleSetArgs, RuleVerb, Verb, VolumeVerb};
+use super::args::{Cli, Global, PlanVerb, RestoreArgs, RuleSetArgs, RuleVerb, Verb, VolumeVerb};
 use super::client::{self, Client};
 use super::local::{self, JoinOptions, NewNode, RecoverOptions, RunOptions, SalvageOptions};
 use super::progress::Display;
 use super::render::View;
 use super::{args, confirm, founding, kit, manual, phrase};
-use crate::admin::command::{Casualty, Command, RawPath, Selection, VolumeName};
+use crate::admin::command::{Casualty, Command, RawPath, Selection, Supposed, Target, VolumeName};
 use crate::admin::operator::{Failure, Outcome, Reporter};
 use crate::demo;
 use crate::home::Home;
@@ -61,6 +61,7 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
         }
         Verb::Retire(args) => ask(View::Volumes, Command::Retire { node: args.node }),
         Verb::Moved(args) => ask(View::Nodes, Command::Moved { node: args.node }),
+        Verb::Plan(verb) => ask(View::Plan, Command::Plan { event: supposed(verb)? }),
         Verb::Rule(RuleVerb::Show { shoot }) => ask(View::Rule, Command::RuleShow { shoot }),
         Verb::Rule(RuleVerb::Set(args)) => ask(View::Rule, rule_set(args)),
         Verb::Config(args) => ask(View::Config, config(args.key, args.value)?),
@@ -120,6 +121,21 @@ fn restore(args: RestoreArgs) -> Result<Command, Failure> {
         include: args.include,
         exclude: args.exclude,
         without: args.without.iter().map(|site| site.name().to_owned()).collect(),
+    })
+}
+
+fn supposed(verb: PlanVerb) -> Result<Supposed, Failure> {
+    Ok(match verb {
+        PlanVerb::Add { volumes, site } => {
+            let volumes = volumes.iter().map(|text| absolute_volume(text)).collect::<Result<_, _>>()?;
+            Supposed::Add { volumes, site: site.map(|site| site.name().to_owned()) }
+        }
+        PlanVerb::Retire { what } => Supposed::Retire(Target::One(volume_name(what)?)),
+        PlanVerb::Lose(args) => Supposed::Lose(match (args.what, args.site) {
+            (_, Some(site)) => Target::Site(site.name().to_owned()),
+            (Some(what), None) => Target::One(volume_name(what)?),
+            (None, None) => return Err(Failure::usage("say which node, volume or site were lost")),
+        }),
     })
 }
 

@@ -51,6 +51,20 @@ pub fn about(time: Duration) -> String {
     }
 }
 
+/// An age in days, in words.
+pub fn age(days: u64) -> String {
+    match days {
+        0..=59 => counted(days, "day", "days"),
+        60..=729 => counted(days / 30, "month", "months"),
+        _ => counted(days / 365, "year", "years"),
+    }
+}
+
+/// The first digits of an id, enough to name it by.
+pub fn short(id: &str) -> String {
+    id.chars().take(8).collect()
+}
+
 /// `text` with nothing in it that a terminal would obey.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -85,6 +99,7 @@ mod tests {
         assert_eq!(counted(1, "file", "files"), "1 file");
         assert_eq!(about(Duration::from_secs(41 * 60)), "about 41 min");
         assert_eq!(about(Duration::from_secs(6 * 86_400)), "about 6 days");
+        assert_eq!([1, 59, 60, 729, 1460].map(age), ["1 day", "59 days", "2 months", "24 months", "4 years"]);
         assert_eq!(plain("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
     }
 }

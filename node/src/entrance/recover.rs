@@ -197,7 +197,7 @@ async fn hear(shell: &Arc<Shell>, peer: NodeId, reporter: &Reporter) -> Result<(
 /// The members that do not answer; until `deadline` they have time to.
 async fn silent(shell: &Arc<Shell>, deadline: Instant) -> Result<Vec<NodeDoc>, Failure> {
     loop {
-        let local = Local { addresses: Vec::new(), volumes: Default::default(), sent: Default::default() };
+        let local = Local::default();
         let away: Vec<NodeDoc> = shell
             .core
             .ask(move |node| {

@@ -8,6 +8,7 @@ use safelight_core::place::{Collision, Topology, library_verdict};
 use safelight_core::seal::ReadingKey;
 use safelight_proto::id::{NodeId, VolumeId};
 
+use super::plan::Speeds;
 use super::transfers::transfers;
 use super::{Names, ShootView, name_of, shoots};
 use crate::admin::doc;
@@ -17,8 +18,10 @@ use crate::volumes::State;
 
 /// Clocks that differ by more than this are worth a word.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
+const DAY_SECONDS: u64 = 86_400;
 
 /// What only the shell knows about this node.
+#[derive(Default)]
 pub struct Local {
     /// Its addresses, as it announces them.
     pub addresses: Vec<String>,
@@ -26,6 +29,12 @@ pub struct Local {
     pub volumes: BTreeMap<VolumeId, (std::path::PathBuf, State)>,
     /// What was sent to each peer lately.
     pub sent: BTreeMap<NodeId, Sent>,
+    /// How fast bytes go, and at what hours.
+    pub speeds: Speeds,
+    /// It is within these hours.
+    pub within_hours: bool,
+    /// Older drives are to be replaced.
+    pub volume_age: Option<Duration>,
 }
 
 /// `status`, of all shoots or of one.
@@ -44,15 +53,22 @@ pub fn status(
     tell_of_trash(node, &mut documents);
     let verdict = documents.iter().map(|shoot| shoot.verdict).max().unwrap_or(doc::Verdict::Safe);
     let rolls = chosen.iter().flat_map(|shoot| shoot.rolls.iter().map(|roll| roll.roll));
+    let volumes = volumes(node, local);
     Ok(doc::StatusDoc {
         library: node.manifest().library().to_string(),
         rule: node.manifest().rule(None).to_string(),
         verdict,
         transfers: transfers(node, &local.sent, rolls),
+        work: super::plan::work(node, &local.speeds),
         shoots: documents,
+        hours: local
+            .speeds
+            .hours
+            .as_ref()
+            .map(|hours| doc::HoursDoc { limit: hours.to_string(), within: local.within_hours }),
         nodes: nodes(node, local),
-        volumes: volumes(node, local),
-        warnings: warnings(node, &topology),
+        warnings: warnings(node, &topology).into_iter().chain(aged(&volumes)).collect(),
+        volumes,
         trust_declared: topology.volumes().iter().any(|volume| volume.trust_declared),
     })
 }
@@ -111,6 +127,23 @@ fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
         warnings.push(format!("{} catalogs are still on their way here", node.missing_catalogs()));
     }
     warnings
+}
+
+/// Drives that are to be replaced, all in one sentence.
+fn aged(volumes: &[doc::VolumeDoc]) -> Option<String> {
+    let old: Vec<&doc::VolumeDoc> = volumes.iter().filter(|volume| volume.replace).collect();
+    let days = old.iter().filter_map(|volume| volume.age_days).max()?;
+    let age = crate::cli::units::age(days);
+    let which = match old.as_slice() {
+        [one] => format!(
+            "the {} volume {} at {} is {age} old",
+            one.media,
+            crate::cli::units::short(&one.id),
+            one.site
+        ),
+        several => format!("{} volumes are to be replaced, the oldest is {age} old", several.len()),
+    };
+    Some(format!("{which}: plan the replacement; `safelight volumes` says how"))
 }
 
 /// Volumes that count and that nobody has read through for long.
@@ -224,7 +257,7 @@ fn used(node: &Node) -> BTreeMap<VolumeId, u64> {
 /// `volumes`.
 pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
     let manifest = node.manifest();
-    let used = used(node);
+    let (used, now) = (used(node), wall_millis());
     manifest
         .volumes()
         .into_iter()
@@ -232,6 +265,20 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
             let here = local.volumes.get(&id).filter(|_| host == node.id());
             let scrubbed = manifest.scrubbed(&id);
             let unavailable = matches!(here, Some((_, State::Unavailable(_))));
+            let state = match () {
+                () if !node.counts(&host) => doc::VolumeState::Lost,
+                () if unavailable || info.absent > 0 => doc::VolumeState::Unavailable,
+                () if node.is_leaving(&id) && node.is_missed(&id) => doc::VolumeState::Leaving,
+                () if node.is_leaving(&id) => doc::VolumeState::Retired,
+                () if info.free == 0 => doc::VolumeState::Full,
+                () => doc::VolumeState::Ok,
+            };
+            let age = (info.since > 0).then(|| Duration::from_millis(now.saturating_sub(info.since)));
+            let stays = !matches!(
+                state,
+                doc::VolumeState::Lost | doc::VolumeState::Leaving | doc::VolumeState::Retired
+            );
+            let old = age.zip(local.volume_age).is_some_and(|(age, most)| age >= most);
             doc::VolumeDoc {
                 id: id.to_string(),
                 node: host.to_string(),
@@ -239,14 +286,10 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
                 media: info.media.to_string(),
                 capacity_bytes: info.capacity,
                 used_bytes: used.get(&id).copied().unwrap_or_default(),
-                state: match () {
-                    () if !node.counts(&host) => doc::VolumeState::Lost,
-                    () if unavailable || info.absent > 0 => doc::VolumeState::Unavailable,
-                    () if node.is_leaving(&id) && node.is_missed(&id) => doc::VolumeState::Leaving,
-                    () if node.is_leaving(&id) => doc::VolumeState::Retired,
-                    () if info.free == 0 => doc::VolumeState::Full,
-                    () => doc::VolumeState::Ok,
-                },
+                state,
+                since: age.map(|_| rfc3339(info.since)),
+                age_days: age.map(|age| age.as_secs() / DAY_SECONDS),
+                replace: old && stays,
                 scrubbed: scrubbed.map(|(at, _)| rfc3339(at.millis())),
                 scrubbed_bad: scrubbed.map_or(0, |(_, scrubbed)| scrubbed.bad),
                 surplus_bytes: here.map(|_| node.surplus_on(&id)),

@@ -15,13 +15,14 @@ use safelight_proto::record::Roll;
 use unicode_normalization::UnicodeNormalization;
 
 pub mod library;
+pub mod plan;
 mod shoots;
 pub mod transfers;
 pub mod trash;
 mod volumes;
 
 pub use shoots::{ShootView, find_shoot, shoots, shoots_of, verdict};
-pub use volumes::find_volume;
+pub use volumes::{find_volume, volumes_named};
 
 /// What the sealed texts are that hold shoots' names.
 pub const SHOOT_NAME: &str = "shoot name";

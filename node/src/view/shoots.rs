@@ -112,9 +112,13 @@ impl ShootView {
 
     /// Its verdict.
     pub fn judge(&self, node: &Node, topology: &Topology) -> Judgement {
-        let rolls = node.rolls_with_references(&self.ids);
-        let mut judgement = judge(topology, &self.rule, &LossRates::default(), self.name.as_deref(), &rolls);
-        if is_stuck(node, judgement.verdict, &rolls) {
+        self.judge_rolls(node, topology, &node.rolls_with_references(&self.ids))
+    }
+
+    /// The same, for who knows its rolls and all they refer to already.
+    pub fn judge_rolls(&self, node: &Node, topology: &Topology, rolls: &[RollView]) -> Judgement {
+        let mut judgement = judge(topology, &self.rule, &LossRates::default(), self.name.as_deref(), rolls);
+        if is_stuck(node, judgement.verdict, rolls) {
             judgement.verdict = Verdict::AtRisk;
             judgement.remedy = Some(
                 "The volumes there are could keep the rule, but too few shards are within reach to make the missing \

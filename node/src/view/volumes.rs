@@ -1,6 +1,6 @@
 //! Volumes as people name them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use safelight_core::node::Node;
@@ -16,16 +16,7 @@ pub fn find_volume(
     here: &BTreeMap<VolumeId, (PathBuf, State)>,
     name: &VolumeName,
 ) -> Result<VolumeId, Failure> {
-    let same = |path: &Path| path == name.path.as_path() || is_same_folder(path, name.path.as_path());
-    if let Some((id, _)) = here.iter().find(|(_, (path, _))| same(path)) {
-        return Ok(*id);
-    }
-    let prefix = Prefix::parse(&name.text);
-    let known = node.manifest().volumes().into_keys().chain(here.keys().copied());
-    let mut found: Vec<VolumeId> =
-        known.filter(|id| prefix.as_ref().is_some_and(|prefix| prefix.matches(id))).collect();
-    found.sort();
-    found.dedup();
+    let found = volumes_named(node, here, name);
     let text = &name.text;
     match found.as_slice() {
         [one] => Ok(*one),
@@ -34,6 +25,23 @@ pub fn find_volume(
         _ => Err(Failure::new(format!("'{text}' fits several volumes; give more digits of the id"))
             .next("safelight volumes")),
     }
+}
+
+/// Every volume that a person may mean: the one in that folder on this machine, else all whose id begins so.
+pub fn volumes_named(
+    node: &Node,
+    here: &BTreeMap<VolumeId, (PathBuf, State)>,
+    name: &VolumeName,
+) -> Vec<VolumeId> {
+    let same = |path: &Path| path == name.path.as_path() || is_same_folder(path, name.path.as_path());
+    if let Some((id, _)) = here.iter().find(|(_, (path, _))| same(path)) {
+        return vec![*id];
+    }
+    let prefix = Prefix::parse(&name.text);
+    let known = node.manifest().volumes().into_keys().chain(here.keys().copied());
+    let found: BTreeSet<VolumeId> =
+        known.filter(|id| prefix.as_ref().is_some_and(|prefix| prefix.matches(id))).collect();
+    found.into_iter().collect()
 }
 
 fn is_same_folder(a: &Path, b: &Path) -> bool {

@@ -53,9 +53,14 @@ impl CarryError {
 }
 
 /// Brings one wanted shard to its volume here, and tells the core how it went.
-pub async fn pull(shell: Arc<Shell>, want: Want, hash: Hash, bytes: u64, from: NodeId) {
+pub async fn pull(shell: Arc<Shell>, want: Want, (hash, bytes): (Hash, u64), from: NodeId, urgent: bool) {
     let _busy = shell.scrubs.busy();
-    let outcome = match try_pull(&shell, want, hash, bytes, from).await {
+    let pulled = try_pull(&shell, want, (hash, bytes), from, urgent);
+    let pulled = match urgent || from == shell.me {
+        true => pulled.await,
+        false => within_hours(&shell, pulled).await,
+    };
+    let outcome = match pulled {
         Ok(()) => Ok(()),
         Err(error) => {
             tracing::debug!(%hash, %from, "a shard did not come: {error}");
@@ -65,7 +70,24 @@ pub async fn pull(shell: Arc<Shell>, want: Want, hash: Hash, bytes: u64, from: N
     shell.core.tell(Event::Pulled { want, outcome }).await;
 }
 
-async fn try_pull(shell: &Shell, want: Want, hash: Hash, bytes: u64, from: NodeId) -> Result<(), CarryError> {
+/// Breaks off when the node's hours end; what has come until then stays, and the rest is asked for when they begin.
+async fn within_hours(
+    shell: &Shell,
+    work: impl Future<Output = Result<(), CarryError>>,
+) -> Result<(), CarryError> {
+    tokio::select! {
+        done = work => done,
+        () = shell.gate.closed() => Err(CarryError::Peer("it waits for this node's hours".into())),
+    }
+}
+
+async fn try_pull(
+    shell: &Shell,
+    want: Want,
+    (hash, bytes): (Hash, u64),
+    from: NodeId,
+    urgent: bool,
+) -> Result<(), CarryError> {
     let volume = shell.volumes.get(&want.volume).ok_or(StoreError::Refused("the volume is not open"))?;
     // It may lie here already, from before a crash that came between the disk and the ledger.
     if volume.adopt(hash).await.is_ok() {
@@ -80,8 +102,8 @@ async fn try_pull(shell: &Shell, want: Want, hash: Hash, bytes: u64, from: NodeI
         let received = if from == shell.me {
             copy(shell, &volume, hash, bytes, &missing).await?
         } else {
-            let stream = open_shard(&shell.net, from, hash, bytes, &missing).await?;
-            let mut stream = Paced::new(stream, &shell.pace.down);
+            let stream = open_shard(&shell.net, from, (hash, bytes), &missing, urgent).await?;
+            let mut stream = shell.meter.taken(from, Paced::new(stream, &shell.pace.down));
             volume.receive(hash, bytes, &missing, &mut stream).await?
         };
         if let Received::Complete(_) = received {
@@ -113,17 +135,18 @@ async fn copy(
     Ok(received?)
 }
 
-/// Asks `node` for groups of a shard of `bytes`; what can be read from the result is their bao stream, unverified.
+/// Asks `node` for groups of a shard of so many bytes; what can be read from the result is their bao stream, unverified.
+/// What is `urgent` does not wait for the node's hours.
 pub async fn open_shard(
     net: &NetHandle,
     node: NodeId,
-    hash: Hash,
-    bytes: u64,
+    (hash, bytes): (Hash, u64),
     groups: &Groups,
+    urgent: bool,
 ) -> Result<impl AsyncRead + Send + Unpin + use<>, CarryError> {
     let stream = net.open_stream(node).await.map_err(|error| CarryError::Peer(error.to_string()))?;
     let mut stream = stream.with_progress_timeout();
-    let request = ShardRequest { hash, groups: groups.ranges().to_vec() };
+    let request = ShardRequest { hash, groups: groups.ranges().to_vec(), urgent };
     write_frame(&mut stream, &request.encode()).await?;
     stream.flush().await?;
     let reply = read_frame(&mut stream).await?;
@@ -155,6 +178,24 @@ async fn try_serve(
         shell.net.disconnect(from, error.to_string());
         CarryError::Peer(error.to_string())
     })?;
+    if let Some(hours) = shell.gate.awaited().filter(|_| !request.urgent) {
+        let reply = Err(format!("it waits for its hours ({hours})"));
+        write_frame(stream, &message::encode_shard_reply(&reply)).await?;
+        return Ok(stream.flush().await?);
+    }
+    match request.urgent {
+        true => send(shell, from, stream, request).await,
+        false => within_hours(shell, send(shell, from, stream, request)).await,
+    }
+}
+
+/// Answers a request with the groups that are here.
+async fn send(
+    shell: &Arc<Shell>,
+    from: NodeId,
+    stream: &mut (impl AsyncRead + AsyncWrite + Send + Unpin),
+    request: ShardRequest,
+) -> Result<(), CarryError> {
     let hash = request.hash;
     let Some((volume, bytes)) = held(shell, &hash).await else {
         write_frame(stream, &message::encode_shard_reply(&Err("it is not here".into()))).await?;

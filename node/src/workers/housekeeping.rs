@@ -11,6 +11,7 @@ use safelight_proto::record::{Body, NodeInfo, VolumeInfo};
 
 use crate::blobs::{FsVolume, LedgerRow, Reconciled, StoreError};
 use crate::driver::{Stopped, wall_millis};
+use crate::settings;
 use crate::shell::Shell;
 use crate::volumes::State;
 
@@ -32,6 +33,11 @@ pub async fn tick(shell: Arc<Shell>) {
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         beat.tick().await;
+        if shell.gate.look()
+            && let Err(failure) = settings::apply(&shell).await
+        {
+            tracing::warn!("the hours for transfers could not be put to work: {}", failure.message);
+        }
         shell.core.tell(Event::Tick).await;
     }
 }

@@ -51,7 +51,8 @@ async fn try_remake(shell: &Arc<Shell>, remake: &Remake) -> Result<Made, String>
         let (geometry, chosen) = (from.geometry, chosen.into_iter().cloned().collect::<Vec<Source>>());
         let job = Job::new(shell, remake, &known.roll, geometry)?;
         let spans = Spans::new(geometry, std::iter::once(0..geometry.stripes()));
-        let opened = chosen.iter().map(|source| open(shell, source, spans.clone(), geometry.shard_len()));
+        let (length, urgent) = (geometry.shard_len(), remake.urgent);
+        let opened = chosen.iter().map(|source| open(shell, source, spans.clone(), length, urgent));
         let opened = join_all(opened).await;
         let mut feeds = Vec::with_capacity(opened.len());
         let mut faults = Vec::new();

@@ -88,6 +88,8 @@ pub fn command<S: AsRef<OsStr>>(home: Option<&Path>, args: &[S]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(args).stdin(Stdio::null());
     command.env_remove("SAFELIGHT_HOME").env_remove("RUST_LOG").env("SAFELIGHT_TRUST_DECLARED", "1");
+    // Hours of the day are the same wherever the tests run.
+    command.env("TZ", "UTC");
     // A command that forgets its --home must not find the home of whoever runs the tests.
     command.env("HOME", "/nonexistent");
     if let Some(home) = home {

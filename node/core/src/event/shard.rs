@@ -50,6 +50,8 @@ pub struct Remake {
     pub make: Vec<(u8, VolumeId)>,
     /// The roll's layout from then on.
     pub layout: Vec<VolumeId>,
+    /// The roll is in danger: it does not wait for anybody's hours.
+    pub urgent: bool,
 }
 
 /// What came of a [`Remake`].

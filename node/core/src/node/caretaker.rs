@@ -9,11 +9,17 @@ use safelight_proto::id::{NodeId, RollId};
 use safelight_proto::vocabulary::Role;
 
 use super::Node;
+use super::ground::Ground;
 
 impl Node {
     /// The node that sees to `roll` now: of those within reach one that can make shards of it without fetching any, a
     /// studio before a vault, then by a hash that spreads the rolls.
     pub fn caretaker(&self, roll: &RollId) -> Option<NodeId> {
+        self.caretaker_on(roll, &self.repairs.ground)
+    }
+
+    /// The same, if the volumes were those of `ground`.
+    pub(super) fn caretaker_on(&self, roll: &RollId, ground: &Ground) -> Option<NodeId> {
         let holdings = self.manifest.holdings(roll);
         let holds_enough = |node: &NodeId| {
             self.manifest.codings(roll).into_values().any(|coding| {
@@ -24,7 +30,7 @@ impl Node {
             })
         };
         let roomy = |node: &NodeId| {
-            self.repairs.ground.near.volumes().iter().any(|volume| volume.node == *node && volume.free > 0)
+            ground.near.volumes().iter().any(|volume| volume.node == *node && volume.free > 0)
         };
         let near = self.connected.iter().chain([&self.me]).filter(|node| roomy(node));
         near.min_by_key(|node| {

@@ -18,16 +18,21 @@ mod admission;
 mod care;
 mod caretaker;
 mod exchange;
+mod forecast;
+mod ground;
 mod health;
+mod hours;
 mod ledger;
 mod liveness;
 mod picture;
 mod repair;
 mod rota;
 mod surplus;
+mod survey;
 mod transfer;
 mod trash;
 
+pub use forecast::{Forecast, Load, Lowest, Route, WhatIf, Why};
 pub use picture::{Condition, TRUST_PERIOD};
 
 use exchange::Exchange;

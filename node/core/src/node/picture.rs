@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use safelight_proto::id::{NodeId, RollId, ShootId, VolumeId};
+use safelight_proto::id::{CodingId, NodeId, RollId, ShootId, VolumeId};
 use safelight_proto::record::{Leaver, Roll, VolumeInfo};
 use safelight_proto::shard::StreamShape;
 use safelight_proto::vocabulary::{Media, Rule, Site};
 
 use super::Node;
+use crate::manifest::Held;
 use crate::place::{CodingView, Holding, RollView, Topology, VolumeView, evaluate_roll};
 
 /// Shards on a removable volume that lies somewhere unmounted count so long after they were last verified, milliseconds.
@@ -156,15 +157,39 @@ impl Node {
         others.fold(own, Rule::stricter)
     }
 
+    /// The same for every roll, worked out together.
+    pub(super) fn rules(&self) -> BTreeMap<RollId, Rule> {
+        let all = || self.manifest.rolls().map(|(roll, _)| (roll, self.manifest.rule(Some(roll.shoot))));
+        let mut rules: BTreeMap<RollId, Rule> = all().map(|(roll, rule)| (roll.roll, rule)).collect();
+        if self.manifest.shoots_with_rules().next().is_some() {
+            for (roll, rule) in all().filter(|(roll, _)| !self.manifest.is_trashed(roll)) {
+                for referred in &roll.references {
+                    rules.entry(*referred).and_modify(|own| *own = own.stricter(rule));
+                }
+            }
+        }
+        rules
+    }
+
     /// One roll as the evaluator sees it: the holdings that count, and what is known to be anywhere.
     pub fn roll_view(&self, roll: &Roll) -> RollView {
         let held = self.manifest.holdings(&roll.roll);
+        self.view_of(roll, &held, |volume| self.volume_counts(volume))
+    }
+
+    /// The same, for who knows already what is held and what `counts`.
+    pub(super) fn view_of(
+        &self,
+        roll: &Roll,
+        held: &BTreeMap<CodingId, Held>,
+        counts: impl Fn(&VolumeId) -> bool,
+    ) -> RollView {
         let codings = self.manifest.codings(&roll.roll).into_values().map(|coding| {
             let mut known: BTreeSet<u8> = BTreeSet::new();
             let mut holdings = Vec::new();
             for (volume, indexes) in held.get(&coding.coding).into_iter().flatten() {
                 known.extend(indexes);
-                if self.volume_counts(volume) && self.manifest.believed(&roll.roll, volume) {
+                if counts(volume) && self.manifest.believed(&roll.roll, volume) {
                     let holding = |index: &u8| Holding { index: (*index).into(), volume: *volume };
                     holdings.extend(indexes.iter().map(holding));
                 }

@@ -5,17 +5,17 @@
 //! short waits in line, the most endangered first, and a few are worked on at once.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use safelight_proto::id::{CodingId, RollId, VolumeId};
 use safelight_proto::record::{Body, Coding, Hlc, Layout};
-use safelight_proto::vocabulary::{Role, Rule};
+use safelight_proto::vocabulary::Rule;
 
 use super::Node;
-use super::picture::sealed_len;
+use super::ground::{Ground, Planned};
 use crate::event::{Effect, Made, Remake, Step};
-use crate::place::{LossRates, Planner, Topology, VolumeView, evaluate_roll, shard_room};
-use crate::repair::{NOWHERE, Patient, Repair, Stock, plan, wish_meets};
+use crate::place::{Topology, VolumeView, evaluate_roll};
+use crate::repair::{NOWHERE, Repair, wish_meets};
 use crate::time::Now;
 
 /// Rolls that this node makes shards of at once.
@@ -28,8 +28,6 @@ const RETRY: u64 = 2_000;
 const RETRY_MOST: u64 = 600_000;
 /// The volumes that stay are looked for this often, milliseconds: time alone can change them.
 const GROUND_PERIOD: u64 = 1_000;
-/// Plans that are remembered for rolls that stand alike.
-const REMEMBERED: usize = 10_000;
 
 /// What this node sees to.
 #[derive(Debug, Default)]
@@ -42,18 +40,6 @@ pub(super) struct Repairs {
     waiting: BTreeMap<Urgency, RollId>,
     urgency: BTreeMap<RollId, Urgency>,
     tried: BTreeMap<RollId, Attempt>,
-}
-
-/// The volumes that stay, and what follows from them.
-#[derive(Debug, Default)]
-pub(super) struct Ground {
-    all: Topology,
-    /// Those within reach, for rolls that cannot wait for anybody.
-    pub(super) near: Topology,
-    /// Layouts that meet a rule by themselves, so that a thousand like rolls are judged once.
-    fine: BTreeSet<(Rule, u8, Vec<VolumeId>)>,
-    /// What was planned for rolls that stand like this one.
-    plans: BTreeMap<(Rule, bool, Patient), Repair>,
 }
 
 /// How many more drives may die before a roll is gone, then the newest first.
@@ -75,8 +61,8 @@ impl Node {
     /// Whether somebody can better the layout of `roll`, or is at it: not a roll for which nothing more can be done.
     pub fn can_be_bettered(&self, roll: &RollId) -> bool {
         self.falls_short(roll)
-            && (!self.unmade(roll).is_empty()
-                || self.plan_for(roll).is_some_and(|repair| repair != Repair::Stays))
+            && (!self.unmade(roll, &self.repairs.ground).is_empty()
+                || self.plan_for(roll).is_some_and(|planned| planned.repair != Repair::Stays))
     }
 
     /// Puts `roll` in line when this node is its caretaker and something is to be done for it.
@@ -103,109 +89,29 @@ impl Node {
         self.repairs.waiting.insert(urgency, roll);
     }
 
-    /// Whether the layout of `roll` meets its rule by itself on volumes that stay, and every shard that it wants is
-    /// somewhere: the quick answer for almost all rolls, remembered.
-    fn note_fine(&mut self, roll: &RollId) -> bool {
-        let Some((body, _)) = self.manifest.roll(roll) else { return false };
-        let Some((layout, coding)) = self.manifest.laid_out(roll) else { return false };
-        if !self.unmade(roll).is_empty() {
-            return false;
-        }
-        let key = (self.rule_of(body), coding.k, layout.volumes.clone());
-        if self.repairs.ground.fine.contains(&key) {
-            return true;
-        }
-        let wanted = Stock { k: coding.k, held: vec![], wanted: layout.volumes.clone(), may_grow: false };
-        let bare = Patient {
-            roll: *roll,
-            sealed_len: sealed_len(body),
-            codings: vec![wanted],
-            laid_out: Some(0),
-            may_recode: false,
-        };
-        let fine = wish_meets(&self.repairs.ground.all, &key.0, &bare);
-        if fine {
-            self.repairs.ground.fine.insert(key);
-        }
-        fine
-    }
-
     /// Whether the layout of `roll` could be better, or wants a shard that nobody has.
     pub fn falls_short(&self, roll: &RollId) -> bool {
         let Some((body, _)) = self.manifest.roll(roll) else { return false };
-        let Some(patient) = self.patient(roll) else { return false };
-        !self.unmade(roll).is_empty() || !wish_meets(self.ground_for(roll), &self.rule_of(body), &patient)
+        let ground = &self.repairs.ground;
+        let Some(patient) = self.patient(roll, self.me, ground) else { return false };
+        !self.unmade(roll, ground).is_empty()
+            || !wish_meets(self.ground_for(roll, ground), &self.rule_of(body), &patient)
     }
 
-    /// The volumes to plan with. A roll that has lost something already and would not survive the next drive does not
-    /// wait for those who are away.
-    fn ground_for(&self, roll: &RollId) -> &Topology {
-        if self.is_endangered(roll) { &self.repairs.ground.near } else { &self.repairs.ground.all }
+    /// Whether nothing is to be done for `roll`, at a glance.
+    fn note_fine(&mut self, roll: &RollId) -> bool {
+        let Some((body, _)) = self.manifest.roll(roll) else { return false };
+        let rule = self.rule_of(body);
+        let mut ground = std::mem::take(&mut self.repairs.ground);
+        let fine = self.is_fine(roll, rule, &mut ground);
+        self.repairs.ground = ground;
+        fine
     }
 
-    fn is_endangered(&self, roll: &RollId) -> bool {
-        let (Some((body, _)), Some((layout, _))) = (self.manifest.roll(roll), self.manifest.laid_out(roll))
-        else {
-            return false;
-        };
-        let ground = &self.repairs.ground.all;
-        let gone = |volume: &VolumeId| *volume != NOWHERE && ground.volume(*volume).is_none();
-        layout.volumes.iter().any(gone) && {
-            let standing = evaluate_roll(ground, &Rule::default(), &self.roll_view(body));
-            standing.readable && standing.copies.survives_volumes == 0
-        }
-    }
-
-    /// Indexes that the layout wants and of which nobody who counts has the shard.
-    fn unmade(&self, roll: &RollId) -> Vec<(u8, VolumeId)> {
-        let Some((layout, coding)) = self.manifest.laid_out(roll) else { return vec![] };
-        let holdings = self.manifest.holdings(roll);
-        let held = holdings.get(&coding.coding);
-        let somewhere = |index: u8| {
-            held.into_iter().flatten().any(|(volume, indexes)| {
-                indexes.contains(&index)
-                    && self.volume_counts(volume)
-                    && !self.manifest.is_disproved(roll, volume)
-            })
-        };
-        let made = usize::from(u8::MAX).min(coding.shards.len());
-        let wanted = (0u8..).zip(&layout.volumes).take(made);
-        wanted
-            .filter(|(index, volume)| {
-                self.repairs.ground.all.volume(**volume).is_some() && !somewhere(*index)
-            })
-            .map(|(index, volume)| (index, *volume))
-            .collect()
-    }
-
-    /// `roll` as the planner of repairs sees it.
-    fn patient(&self, roll: &RollId) -> Option<Patient> {
-        let (body, author) = self.manifest.roll(roll)?;
-        let (holdings, layout) = (self.manifest.holdings(roll), self.manifest.laid_out(roll));
-        let believed = self.role_of(&self.me) == Some(Role::Studio) || author == self.me;
-        let (codings, ground) = (self.manifest.codings(roll), self.ground_for(roll));
-        let stock = |coding: &Coding| {
-            let of_this = layout.filter(|(layout, _)| layout.coding == coding.coding);
-            let wanted = of_this.map(|(layout, _)| layout.volumes.clone()).unwrap_or_default();
-            let holders = |index: u8| -> BTreeSet<VolumeId> {
-                let stays = |volume: &VolumeId| {
-                    ground.volume(*volume).is_some() && !self.manifest.is_disproved(roll, volume)
-                };
-                let held = holdings.get(&coding.coding).into_iter().flatten();
-                held.filter(|(volume, held)| held.contains(&index) && stays(volume))
-                    .map(|(v, _)| *v)
-                    .collect()
-            };
-            let held = (0u8..).take(coding.shards.len()).map(holders).collect();
-            Stock { k: coding.k, held, wanted, may_grow: believed }
-        };
-        Some(Patient {
-            roll: *roll,
-            sealed_len: sealed_len(body),
-            codings: codings.values().map(|coding| stock(coding)).collect(),
-            laid_out: layout.and_then(|(layout, _)| codings.keys().position(|id| *id == layout.coding)),
-            may_recode: believed,
-        })
+    /// What is to be done for `roll`.
+    fn plan_for(&self, roll: &RollId) -> Option<Planned> {
+        let (body, _) = self.manifest.roll(roll)?;
+        self.plan_on(roll, self.rule_of(body), self.me, &self.repairs.ground)
     }
 
     /// Looks whether the volumes that stay have changed, and works on what waits.
@@ -228,7 +134,8 @@ impl Node {
         let ready = self.repairs.waiting.values().filter(|roll| may(roll)).take(PLANS);
         for roll in ready.copied().collect::<Vec<RollId>>() {
             let idle = self.repairs.tried.values().filter(|attempt| attempt.under_way).count() < REMAKES;
-            let unmade = self.unmade(&roll);
+            let idle = idle && self.may_move(&roll);
+            let unmade = self.unmade(&roll, &self.repairs.ground);
             match unmade.is_empty() {
                 false if idle => self.make_missing(&roll, &unmade, step),
                 false => {}
@@ -259,40 +166,18 @@ impl Node {
             (self.repairs.ground.all, self.repairs.ground.near) = (all, near);
             return false;
         }
-        self.repairs.ground = Ground { all, near, fine: BTreeSet::new(), plans: BTreeMap::new() };
+        self.repairs.ground = Ground::new(all, near);
         self.repairs.tried.retain(|_, attempt| attempt.under_way);
         self.look_at_all();
         true
     }
 
-    /// What is to be done for `roll`, by its own case or by that of one that stood like it.
-    fn plan_for(&self, roll: &RollId) -> Option<Repair> {
-        let (patient, (body, _)) = (self.patient(roll)?, self.manifest.roll(roll)?);
-        let (rule, endangered) = (self.rule_of(body), self.is_endangered(roll));
-        let key = (rule, endangered, Patient { roll: RollId([0; 32]), sealed_len: 0, ..patient.clone() });
-        if let Some(known) = self.repairs.ground.plans.get(&key) {
-            return Some(known.clone());
-        }
-        let ground = self.ground_for(roll);
-        let site = self.manifest.members().get(&self.me).map(|member| &member.site);
-        let mut planner = Planner::new(ground, rule, &LossRates::default(), site);
-        Some(plan(ground, &mut planner, &rule, &LossRates::default(), &patient))
-    }
-
     /// Says a better layout, or has the shards made that it needs first.
     fn lay_out(&mut self, roll: &RollId, may_make: bool, now: Now, step: &mut Step) {
-        let Some(patient) = self.patient(roll) else { return };
-        let Some(repair) = self.plan_for(roll) else { return };
-        let Some((body, _)) = self.manifest.roll(roll) else { return };
-        let key = (
-            self.rule_of(body),
-            self.is_endangered(roll),
-            Patient { roll: RollId([0; 32]), sealed_len: 0, ..patient.clone() },
-        );
-        if self.repairs.ground.plans.len() < REMEMBERED {
-            self.repairs.ground.plans.insert(key, repair.clone());
-        }
-        match repair {
+        let Some(planned) = self.plan_for(roll) else { return };
+        self.repairs.ground.remember(&planned);
+        let (on, bytes) = planned.repair.added(&planned.patient);
+        match planned.repair {
             // Nothing helps as things are: it is looked at again when the ground has changed.
             Repair::Stays => {
                 let never = Attempt { under_way: false, due: u64::MAX, failures: 0 };
@@ -303,21 +188,22 @@ impl Node {
                     return;
                 };
                 if volumes.len() <= coding.shards.len() {
-                    self.take_room(&volumes, shard_room(patient.sealed_len, coding.k));
+                    self.repairs.ground.take_room(&on, bytes);
                     let layout = Layout { roll: *roll, coding: coding.coding, volumes };
                     self.say(vec![Body::Layout(layout)], now, step);
                 } else if may_make {
-                    self.take_room(&volumes, shard_room(patient.sealed_len, coding.k));
+                    self.repairs.ground.take_room(&on, bytes);
                     self.grow(&coding, volumes, step);
                 }
             }
             Repair::Recode(plan) if may_make => {
-                self.take_room(&plan.assignment, plan.shard_bytes);
+                self.repairs.ground.take_room(&on, bytes);
                 let mut id = [0; 16];
                 id.copy_from_slice(&self.draw()[..16]);
                 let make = (0u8..).zip(plan.assignment.iter().copied()).collect();
                 let (coding, layout) = (CodingId(id), plan.assignment);
-                let remake = Remake { roll: *roll, coding, k: plan.k, unit: 0, known: vec![], make, layout };
+                let (k, known) = (plan.k, vec![]);
+                let remake = Remake { roll: *roll, coding, k, unit: 0, known, make, layout, urgent: false };
                 self.start(remake, step);
             }
             Repair::Recode(_) => {}
@@ -339,22 +225,9 @@ impl Node {
     }
 
     fn start(&mut self, remake: Remake, step: &mut Step) {
+        let remake = Remake { urgent: self.is_endangered(&remake.roll), ..remake };
         self.repairs.tried.entry(remake.roll).or_default().under_way = true;
         step.effects.push(Effect::Remake(remake));
-    }
-
-    fn take_room(&mut self, volumes: &[VolumeId], bytes: u64) {
-        let mut taken: BTreeMap<VolumeId, u64> = BTreeMap::new();
-        for volume in volumes {
-            *taken.entry(*volume).or_default() += bytes;
-        }
-        let ground = &mut self.repairs.ground;
-        (ground.all, ground.near) = (ground.all.less_room(&taken), ground.near.less_room(&taken));
-        let full = |id: &VolumeId| ground.all.volume(*id).is_some_and(|view| view.free < bytes);
-        if volumes.iter().any(full) {
-            // What was planned for others like this one has no room any more.
-            ground.plans.clear();
-        }
     }
 
     /// A remaking came to its end.
@@ -386,5 +259,6 @@ fn remake_of(coding: &Coding, make: Vec<(u8, VolumeId)>, layout: Vec<VolumeId>) 
         known: coding.shards.clone(),
         make,
         layout,
+        urgent: false,
     }
 }

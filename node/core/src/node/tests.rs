@@ -15,6 +15,8 @@ use super::*;
 use crate::event::{Committed, Ending, Made, Memory, Question, Remake};
 
 mod audits;
+mod forecast;
+mod hours;
 mod repair;
 mod surplus;
 mod trash;

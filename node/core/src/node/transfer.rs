@@ -22,6 +22,8 @@ pub const PULLS_PER_PEER: usize = 4;
 const RETRY: u64 = 1_000;
 /// But no longer than this.
 const RETRY_MOST: u64 = 60_000;
+/// What waits for hours is looked at again after this long: they may have begun.
+const HOURS_LOOK: u64 = 5_000;
 /// A volume that could not take a shard is left alone for this long.
 const VOLUME_RETRY: u64 = 15_000;
 
@@ -277,12 +279,19 @@ impl Node {
             }
             let Some((hash, bytes)) = self.shard_of(&want) else { continue };
             let Some(from) = self.source(&want, &busy) else { continue };
+            if !self.may_bring(&want.roll, from) {
+                if let Some(attempt) = self.transfers.wants.get_mut(&want) {
+                    attempt.due = now.steady + HOURS_LOOK;
+                }
+                continue;
+            }
             *busy.entry(from).or_default() += 1;
             room -= 1;
             if let Some(attempt) = self.transfers.wants.get_mut(&want) {
                 attempt.from = Some(from);
             }
-            step.effects.push(Effect::Pull { want, hash, bytes, from });
+            let urgent = self.is_endangered(&want.roll);
+            step.effects.push(Effect::Pull { want, hash, bytes, from, urgent });
         }
     }
 

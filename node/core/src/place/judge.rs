@@ -87,6 +87,19 @@ pub fn judge(
     Judgement { standing, verdict, reason, remedy }
 }
 
+/// Judges a shoot as it stands when all is done that can be: what falls short then is at risk. The remedy is left to who
+/// knows of all shoots.
+pub fn judge_at_rest(topology: &Topology, rule: &Rule, name: Option<&str>, rolls: &[RollView]) -> Judgement {
+    let standing = evaluate(topology, rule, rolls);
+    let verdict = match (standing.known, standing.met()) {
+        (false, _) => Verdict::Lost,
+        (true, true) => Verdict::Safe,
+        (true, false) => Verdict::AtRisk,
+    };
+    let reason = reason(topology, rule, &standing, verdict, name.unwrap_or("this shoot"));
+    Judgement { standing, verdict, reason, remedy: None }
+}
+
 /// Whether some layout over the volumes can meet the rule for every roll that does not: with the room there is, and
 /// that of the shards that already stand.
 pub fn can_meet(

@@ -32,7 +32,7 @@ pub use survive::Culprit;
 
 mod judge;
 mod remedy;
-pub use judge::{Judgement, Verdict, can_meet, judge, library_verdict};
+pub use judge::{Judgement, Verdict, can_meet, judge, judge_at_rest, library_verdict};
 pub use remedy::{Remedy, remedy};
 
 /// Most shards that any coding needs to rebuild a roll.

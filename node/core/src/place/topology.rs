@@ -131,6 +131,14 @@ impl Topology {
         changed
     }
 
+    /// Uses so many bytes of room on a volume; an unknown one is ignored.
+    pub(crate) fn use_room(&mut self, id: VolumeId, bytes: u64) {
+        if let Some(at) = self.index.get(&id) {
+            let free = &mut self.volumes[*at].free;
+            *free = free.saturating_sub(bytes);
+        }
+    }
+
     pub(super) fn units(&self) -> &[Unit] {
         &self.units
     }

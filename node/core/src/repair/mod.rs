@@ -9,8 +9,10 @@
 //! one rule covers a burnt site, a drive that is retired and a newcomer that makes a better protection possible.
 
 mod complete;
+mod heal;
 mod plan;
 #[cfg(test)]
 mod tests;
 
+pub use heal::{Loss, unhealable};
 pub use plan::{NOWHERE, Patient, Repair, Stock, plan, wish_meets};

@@ -57,6 +57,23 @@ pub enum Repair {
     Recode(Plan),
 }
 
+impl Repair {
+    /// The volumes that a shard of `patient` is put on that they do not hold, once for each shard, and the room that one
+    /// takes.
+    pub fn added(&self, patient: &Patient) -> (Vec<VolumeId>, u64) {
+        match self {
+            Self::Stays => (Vec::new(), 0),
+            Self::Complete { coding, volumes } => {
+                let Some(stock) = patient.codings.get(*coding) else { return (Vec::new(), 0) };
+                let held = |at: usize| stock.held.get(at).is_some_and(|on| on.contains(&volumes[at]));
+                let new = (0..volumes.len()).filter(|at| volumes[*at] != NOWHERE && !held(*at));
+                (new.map(|at| volumes[at]).collect(), shard_room(patient.sealed_len, stock.k))
+            }
+            Self::Recode(plan) => (plan.assignment.clone(), shard_room(patient.sealed_len, plan.k)),
+        }
+    }
+}
+
 /// The least that makes the roll meet `rule` on the volumes of `topology`, or comes nearest to it; never a step back.
 ///
 /// Of the ways that meet the rule the one that writes the fewest bytes is taken. Deterministic, so that two caretakers

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LinkDoc;
+
 /// What a rule comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,6 +69,12 @@ pub struct StatusDoc {
     pub volumes: Vec<VolumeDoc>,
     /// What moves now.
     pub transfers: Vec<TransferDoc>,
+    /// What care has to do, on its way or not: what goes where, and why.
+    #[serde(default)]
+    pub work: Vec<LinkDoc>,
+    /// The hours in which shards may go to and from this node; null when they may at any time.
+    #[serde(default)]
+    pub hours: Option<HoursDoc>,
     /// Sentences on anything that makes the verdict weaker than it looks (shared drives, a clock that is wrong).
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -182,6 +190,15 @@ pub struct VolumeDoc {
     /// Bytes on it that moves and repairs left over, and that go after their quarantine; known on its own node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surplus_bytes: Option<u64>,
+    /// When it was made: RFC 3339, UTC; null where that is not known.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// How old it is since then.
+    #[serde(default)]
+    pub age_days: Option<u64>,
+    /// It is as old as `volume.age` or older: its replacement is to be planned.
+    #[serde(default)]
+    pub replace: bool,
     /// Its folder, known on its own node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -198,6 +215,15 @@ pub struct TransferDoc {
     pub bytes_total: u64,
     /// Time to go at the present pace; null while unknown.
     pub eta_seconds: Option<u64>,
+}
+
+/// The hours of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoursDoc {
+    /// As `limit.hours` says: `22:00-07:00`.
+    pub limit: String,
+    /// It is within them.
+    pub within: bool,
 }
 
 /// `shoots`.

@@ -7,12 +7,15 @@ mod care;
 
 mod library;
 
+mod plan;
+
 mod trash;
 
 mod work;
 
 pub use care::*;
 pub use library::*;
+pub use plan::*;
 pub use trash::*;
 pub use work::*;
 

@@ -52,6 +52,9 @@ fn volume() -> VolumeDoc {
         scrubbed: None,
         scrubbed_bad: 0,
         surplus_bytes: None,
+        since: Some("2026-11-22T10:00:00Z".into()),
+        age_days: Some(3),
+        replace: false,
         path: None,
     }
 }
@@ -72,7 +75,7 @@ fn node_json() -> Value {
 
 fn volume_json() -> Value {
     json!({"id": "0b", "node": "0a", "site": "friend", "media": "nas", "capacity_bytes": 9, "used_bytes": 8, "state": "ok",
-           "scrubbed": null, "scrubbed_bad": 0})
+           "scrubbed": null, "scrubbed_bad": 0, "since": "2026-11-22T10:00:00Z", "age_days": 3, "replace": false})
 }
 
 #[test]
@@ -90,6 +93,8 @@ fn status() {
             bytes_total: 2,
             eta_seconds: Some(3),
         }],
+        work: vec![link()],
+        hours: Some(HoursDoc { limit: "22:00-07:00".into(), within: false }),
         warnings: vec![],
         trust_declared: true,
     };
@@ -99,7 +104,91 @@ fn status() {
             "library": "11", "rule": "3-2-1", "verdict": "catching-up",
             "shoots": [shoot_json()], "nodes": [node_json()], "volumes": [volume_json()],
             "transfers": [{"peer": "tom", "bytes_done": 1, "bytes_total": 2, "eta_seconds": 3}],
-            "warnings": [], "trust_declared": true,
+            "work": [link_json()],
+            "hours": {"limit": "22:00-07:00", "within": false}, "warnings": [], "trust_declared": true,
+        }),
+    );
+}
+
+fn link() -> LinkDoc {
+    let end = |id: Option<&str>, name: &str| EndDoc {
+        id: id.map(str::to_owned),
+        name: name.into(),
+        site: "friend".into(),
+    };
+    LinkDoc {
+        from: end(Some("0a"), "tom"),
+        to: end(None, "a new node"),
+        why: "moved".into(),
+        rolls: 1,
+        shards: 2,
+        bytes: 3,
+        bytes_per_second: None,
+        days: None,
+    }
+}
+
+fn link_json() -> Value {
+    json!({
+        "from": {"id": "0a", "name": "tom", "site": "friend"},
+        "to": {"id": null, "name": "a new node", "site": "friend"},
+        "why": "moved", "rolls": 1, "shards": 2, "bytes": 3, "bytes_per_second": null, "days": null,
+    })
+}
+
+#[test]
+fn plan() {
+    let document = PlanDoc {
+        event: "lose".into(),
+        volumes: vec![PlanVolumeDoc {
+            id: Some("0b".into()),
+            node: Some("tom".into()),
+            site: "friend".into(),
+            media: "nas".into(),
+            capacity_bytes: 9,
+        }],
+        before: Verdict::Safe,
+        after: Verdict::AtRisk,
+        shoots: vec![PlanShootDoc {
+            id: "5a".into(),
+            name: None,
+            files: 3,
+            before: Verdict::Safe,
+            after: Verdict::AtRisk,
+            reason: Some("r".into()),
+            remedy: Some("m".into()),
+        }],
+        rolls: 1,
+        bytes: 3,
+        links: vec![link()],
+        days: Some(1.5),
+        lowest: Some(LowestDoc {
+            readable: true,
+            survives_volumes: 1,
+            survives_any_site: false,
+            fatal_sites: vec!["studio".into()],
+            files_lost: 0,
+        }),
+        heals: false,
+        unhealable: vec![UnhealableDoc {
+            site: "studio".into(),
+            volume: None,
+            name: "studio".into(),
+            last_studio: true,
+        }],
+    };
+    same(
+        document,
+        json!({
+            "event": "lose", "before": "safe", "after": "at-risk", "rolls": 1, "bytes": 3, "days": 1.5,
+            "volumes": [{"id": "0b", "node": "tom", "site": "friend", "media": "nas", "capacity_bytes": 9}],
+            "shoots": [{"id": "5a", "name": null, "files": 3, "before": "safe", "after": "at-risk",
+                        "reason": "r", "remedy": "m"}],
+            "links": [link_json()],
+            "lowest": {"readable": true, "survives_volumes": 1, "survives_any_site": false,
+                       "fatal_sites": ["studio"], "files_lost": 0},
+            "heals": false,
+            "unhealable": [{"site": "studio", "volume": null, "name": "studio", "last_studio": true}],
         }),
     );
 }

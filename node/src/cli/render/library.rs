@@ -8,7 +8,7 @@ use crate::admin::doc::{
     ConfigDoc, FilesDoc, LostDoc, NodeDoc, NodeState, NodesDoc, RuleDoc, ShootDoc, ShootsDoc, StatusDoc,
     TransferDoc, Verdict, VolumeDoc, VolumeState, VolumesDoc,
 };
-use crate::cli::units::{about, bytes, counted, plain};
+use crate::cli::units::{about, age, bytes, counted, plain, short};
 
 use Align::{Left, Right};
 
@@ -37,6 +37,15 @@ pub fn status(document: &StatusDoc) -> String {
     }
     if !document.transfers.is_empty() {
         text.push_str(&format!("\nMoving\n{}", transfers(&document.transfers)));
+    }
+    if let Some(hours) = document.hours.as_ref().filter(|hours| !hours.within && !document.work.is_empty()) {
+        text.push_str(&format!(
+            "  What is to be moved waits for its hours ({}); restores and rolls in danger do not.\n",
+            plain(&hours.limit)
+        ));
+    }
+    if !document.work.is_empty() {
+        text.push_str(&format!("\nTo be done\n{}", super::plan::links(&document.work)));
     }
     text.push_str(&format!("\nSites\n{}", sites(document)));
     text.push_str(&format!("\nNodes\n{}", nodes_table(&document.nodes)));
@@ -212,6 +221,15 @@ pub fn volumes(document: &VolumesDoc) -> String {
             "{surplus} on this node's volumes are left over from moves and repairs; they go after their quarantine.\n"
         ));
     }
+    for volume in document.volumes.iter().filter(|volume| volume.replace) {
+        let (id, days) = (short(&volume.id), volume.age_days.unwrap_or(0));
+        let what = format!("The {} volume {id} at {}", plain(&volume.media), plain(&volume.site));
+        text.push_str(&format!(
+            "\n{what} is {} old: plan its replacement.\n  Next: `safelight volume add` the new one on its node, then \
+             `safelight plan retire {id}` and `safelight volume retire {id}`.\n",
+            age(days)
+        ));
+    }
     text
 }
 
@@ -229,7 +247,9 @@ fn volumes_table(volumes: &[VolumeDoc], nodes: &[NodeDoc]) -> String {
         };
         let place = v.path.clone().unwrap_or_default();
         let (used, capacity) = (bytes(v.used_bytes), bytes(v.capacity_bytes));
-        vec![short(&v.id), node, v.site.clone(), v.media.clone(), used, capacity, state.to_owned(), place]
+        let old = v.age_days.map(age).unwrap_or_default();
+        let state = state.to_owned();
+        vec![short(&v.id), node, v.site.clone(), v.media.clone(), used, capacity, old, state, place]
     };
     let rows: Vec<_> = volumes.iter().map(row).collect();
     let head = [
@@ -239,6 +259,7 @@ fn volumes_table(volumes: &[VolumeDoc], nodes: &[NodeDoc]) -> String {
         ("media", Left),
         ("used", Right),
         ("of", Right),
+        ("age", Left),
         ("state", Left),
         ("", Left),
     ];
@@ -301,11 +322,6 @@ pub fn lost(document: &LostDoc) -> String {
         Verdict::Lost => "Some photos cannot be rebuilt from what is left; `safelight status` says which.",
     };
     format!("Declared lost: {}.\n{verdict}\n", names.join(", "))
-}
-
-/// The first digits of an id, enough to name it by.
-fn short(id: &str) -> String {
-    id.chars().take(8).collect()
 }
 
 #[cfg(test)]

@@ -143,3 +143,59 @@ fn deleting_says_how_to_take_it_back_and_when_room_is_freed() {
     let document = json!({"shoot": "a", "files": 1, "bytes": 10, "gone_files": 2});
     assert!(render(View::Undeleted, &document).expect("back").contains("2 more are gone for good"));
 }
+
+#[test]
+fn a_plan_says_what_it_takes_and_what_is_weaker() {
+    let end = |name: &str| json!({"id": "0a", "name": name, "site": name});
+    let link = json!({"from": end("tom"), "to": end("office"), "why": "moved", "rolls": 12, "shards": 12,
+        "bytes": 3_000_000_000u64, "bytes_per_second": 10_000, "days": 3.5});
+    let mut document = json!({
+        "event": "retire", "before": "safe", "after": "safe", "rolls": 12, "bytes": 3_000_000_000u64, "days": 3.5,
+        "volumes": [{"id": "0b", "node": "tom", "site": "friend", "media": "nas", "capacity_bytes": 4_000_000_000_000u64}],
+        "shoots": [{"id": "5a", "name": "Smith", "files": 3, "before": "safe", "after": "safe", "reason": null, "remedy": null}],
+        "links": [link], "heals": true, "unhealable": [],
+        "lowest": {"readable": true, "survives_volumes": 2, "survives_any_site": true, "fatal_sites": [], "files_lost": 0},
+    });
+    let text = render(View::Plan, &document).expect("a plan");
+    assert!(
+        text.starts_with("If you retire tom's nas volume of 4.0 TB at friend, the one shoot ends up safe."),
+        "{text}"
+    );
+    for words in [
+        "Nothing was changed",
+        "3.0 GB of 12 rolls",
+        "about 4 days",
+        "moved off what leaves",
+        "any 2 drives may fail",
+        "any one site may be lost",
+        "room to make up for the loss of any one",
+    ] {
+        assert!(text.contains(words), "no {words} in {text}");
+    }
+    document["event"] = "lose".into();
+    document["days"] = Value::Null;
+    document["links"][0]["days"] = Value::Null;
+    document["shoots"][0]["after"] = "at-risk".into();
+    document["shoots"][0]["reason"] = "Lose studio and all are gone.".into();
+    document["shoots"][0]["remedy"] = "add one volume".into();
+    document["lowest"]["survives_volumes"] = 0.into();
+    document["lowest"]["fatal_sites"] = json!(["studio"]);
+    document["unhealable"] =
+        json!([{"site": "studio", "volume": null, "name": "studio", "last_studio": true}]);
+    let text = render(View::Plan, &document).expect("a plan");
+    for words in [
+        "0 of 1 shoot end",
+        "Smith: safe now, then AT RISK",
+        "Lose studio and all",
+        "Remedy: add one volume",
+        "not measured yet",
+        "no further drive may fail",
+        "the loss of studio would be fatal",
+        "all of studio",
+        "safelight recover",
+    ] {
+        assert!(text.contains(words), "no {words} in {text}");
+    }
+    document["lowest"]["files_lost"] = 7.into();
+    assert!(render(View::Plan, &document).expect("a plan").contains("LOST FOR GOOD: 7 files"));
+}

@@ -11,6 +11,7 @@ use super::{Shoot, ids_of};
 use crate::admin::command::Wait;
 use crate::admin::doc::Verdict;
 use crate::admin::operator::{Failure, Progress, Reporter};
+use crate::hours::Hours;
 use crate::shell::Shell;
 use crate::view::transfers::left;
 use crate::view::{ShootView, shoots, verdict as word};
@@ -43,7 +44,7 @@ pub async fn verdict(
             return Ok(now.verdict);
         }
         most = now.pending.max(most);
-        reporter.progress(progress(&now, most));
+        reporter.progress(progress(&now, most, shell.gate.awaited()));
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
             () = reporter.cancelled() => {
@@ -74,11 +75,12 @@ fn standing(node: &Node, shell: &Shell, ids: &BTreeSet<ShootId>) -> Standing {
     }
 }
 
-fn progress(now: &Standing, most: u64) -> Progress {
+fn progress(now: &Standing, most: u64, hours: Option<Hours>) -> Progress {
     let done = most - now.pending;
+    let hours = hours.map(|hours| format!("; it waits for its hours ({hours})")).unwrap_or_default();
     let for_whom = match now.waiting.is_empty() {
         true => "being checked".to_owned(),
-        false => format!("on the way to {}", now.waiting.join(", ")),
+        false => format!("on the way to {}{hours}", now.waiting.join(", ")),
     };
     Progress {
         phase: "protecting".into(),

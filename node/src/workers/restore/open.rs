@@ -9,10 +9,17 @@ use super::sources::Source;
 use crate::shell::Shell;
 use crate::workers::carry::open_shard;
 
-/// Starts to read units of a shard of `bytes`.
-pub async fn open(shell: &Arc<Shell>, source: &Source, spans: Spans, bytes: u64) -> Result<Feed, Fault> {
+/// Starts to read units of a shard of `bytes`. What is `urgent` does not wait for another node's hours.
+pub async fn open(
+    shell: &Arc<Shell>,
+    source: &Source,
+    spans: Spans,
+    bytes: u64,
+    urgent: bool,
+) -> Result<Feed, Fault> {
     if !source.here {
-        let stream = open_shard(&shell.net, source.node, source.hash, bytes, &spans.groups()).await;
+        let (shard, groups) = ((source.hash, bytes), spans.groups());
+        let stream = open_shard(&shell.net, source.node, shard, &groups, urgent).await;
         // Whatever it was, the node may do better the next time it is asked.
         let stream = stream.map_err(|error| Fault::Passing(error.to_string()))?;
         return Ok(Feed::remote(source.index, source.hash, stream, spans, Handle::current()));

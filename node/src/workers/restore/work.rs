@@ -229,7 +229,7 @@ impl<'a> Work<'a> {
         let wanted: Vec<_> = wanted.filter(|(_, spans)| !spans.groups().is_empty()).collect();
         let opened = wanted
             .iter()
-            .map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len()));
+            .map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len(), true));
         let mut feeds = Vec::with_capacity(wanted.len());
         let mut faults = Vec::new();
         for ((source, _), feed) in wanted.iter().zip(join_all(opened).await) {

@@ -12,7 +12,7 @@ pub(super) fn is_safe(world: &World, n: u8, roll: &RollId) -> bool {
     evaluate_roll(&node.topology(), &node.rule_of(body), &node.roll_view(body)).met()
 }
 
-fn lose(world: &mut World, n: u8, by: u8) {
+pub(super) fn lose(world: &mut World, n: u8, by: u8) {
     let others: Vec<NodeId> = world.hosts.keys().copied().filter(|other| *other != id(n)).collect();
     for other in others {
         world.queue.push_back((other, Event::Disconnected(id(n))));
