@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
-use safelight_core::event::{Committed, Effect, Event, Shard, Step};
+use safelight_core::event::{Committed, Effect, Event, Shard, Step, Token};
 use safelight_core::node::{Identity, Node};
 use safelight_core::time::Now;
 use safelight_proto::id::{CodingId, Hash, LibraryId, NodeId, RollId, ShootId, VolumeId};
@@ -80,7 +80,7 @@ impl Library {
         self.say(0, Body::Delegate(Delegate { node: id(1) }));
     }
 
-    /// One roll, 4 of 6: a shard at each site, on a drive that depends on its number.
+    /// One roll, 4 of 6: a shard at each site, on one of its drives.
     fn roll(&mut self, number: u32) {
         let mut roll = [0; 32];
         roll[..4]
@@ -88,8 +88,10 @@ impl Library {
         roll[4..8].copy_from_slice(&number.to_be_bytes());
         let (roll, coding) = (RollId(roll), CodingId([1; 16]));
         let hash = |index: u8| Hash::of(&[&roll.0[..], &[index]].concat());
-        let volumes: Vec<VolumeId> =
-            (0..NODES).map(|node| volume(node + 1, (number / (1 + u32::from(node)) % 5) as u8)).collect();
+        // No medium has more than two of them: the rule is met.
+        let step = 1 + number / 5 % 4;
+        let drive = |node: u8| ((number + u32::from(node) * step) % u32::from(VOLUMES_EACH)) as u8;
+        let volumes: Vec<VolumeId> = (0..NODES).map(|node| volume(node + 1, drive(node))).collect();
         let said = [
             Body::Roll(Roll {
                 roll,
@@ -130,6 +132,8 @@ impl Library {
 
 struct Bench {
     node: Node,
+    /// Stands for every other member: it knows the same.
+    peer: Node,
     steady: u64,
 }
 
@@ -139,6 +143,20 @@ impl Bench {
         let step =
             self.node.handle(event, Now { wall: 1_700_000_000_000 + self.steady, steady: self.steady });
         (step, begun.elapsed())
+    }
+
+    /// The others answer: they know nothing new.
+    fn agree(&mut self, effects: Vec<Effect>) {
+        let now = Now { wall: 1_700_000_000_000 + self.steady, steady: self.steady };
+        for effect in effects {
+            let Effect::Ask(from, question, request) = effect else { continue };
+            let asked = Event::Asked { from: id(1), request, token: Token(1) };
+            for answer in self.peer.handle(asked, now).release(Committed::after_fsync()) {
+                let Effect::Reply(_, answer) = answer else { continue };
+                let (step, _) = self.handle(Event::Answered { from, question, answer: Ok(answer) });
+                self.agree(step.release(Committed::after_fsync()));
+            }
+        }
     }
 
     fn say(&mut self, what: &str, events: Vec<Event>) -> Vec<Effect> {
@@ -168,8 +186,15 @@ impl Bench {
     }
 }
 
+/// What the process takes now, on Linux.
+fn report_memory(what: &str) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    println!("{what:<44} {line}");
+}
+
 fn gossip(record: &Record) -> Event {
-    Event::Gossip { bytes: record.bytes.clone(), token: safelight_core::event::Token(1) }
+    Event::Gossip { bytes: record.bytes.clone(), token: Token(1) }
 }
 
 fn main() {
@@ -182,13 +207,19 @@ fn main() {
     let records = std::mem::take(&mut library.records);
     let begun = Instant::now();
     let catalogs = [Hash([7; 32])].into();
-    let (node, _) = Node::new(identity, records, BTreeMap::new(), catalogs, [1; 32]);
+    let (node, _) = Node::new(identity, records.iter().cloned(), BTreeMap::new(), catalogs, [1; 32]);
     println!("{:<44}             {:>10.3?}", "start", begun.elapsed());
-    let mut bench = Bench { node, steady: 1_000 };
+    report_memory("with it in memory");
+    let identity = Identity { key: key(2), library: self::library(), reading_key: None };
+    let (peer, _) = Node::new(identity, records, BTreeMap::new(), BTreeSet::new(), [2; 32]);
+    let mut bench = Bench { node, peer, steady: 1_000 };
     let own = std::mem::take(&mut library.own);
     let open = own.into_iter().map(|(volume, shards)| Event::VolumeOpened { volume, shards }).collect();
     bench.say("a volume is opened", open);
-    bench.say("a member connects", (2..=NODES).map(|node| Event::Connected(id(node))).collect());
+    let met = bench.say("a member connects", (2..=NODES).map(|node| Event::Connected(id(node))).collect());
+    let begun = Instant::now();
+    bench.agree(met);
+    println!("{:<44}             {:>10.3?}", "all sets are found equal", begun.elapsed());
     bench.ticks("the first ticks", 4);
     bench.ticks("a tick, idle", 200);
     let news = (0..20).map(|n| gossip(&library.volume(2 + n % 5, n % 5, (1 << 45) + u64::from(n)))).collect();
@@ -218,6 +249,4 @@ fn main() {
         begun.elapsed(),
         bench.node.repairs_waiting().count()
     );
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().filter(|line| line.starts_with("VmRSS")).for_each(|line| println!("{line}"));
 }

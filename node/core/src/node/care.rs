@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use safelight_proto::id::{Hash, NodeId, RecordId, RollId, VolumeId};
+use safelight_proto::id::{CodingId, Hash, NodeId, RecordId, RollId, VolumeId};
 use safelight_proto::record::{self, Body, Head};
 use safelight_proto::vocabulary::Role;
 
 use super::Node;
 use super::rota::Rota;
 use crate::event::{Effect, Step};
+use crate::manifest::Held;
 use crate::time::Now;
 
 /// Audits under way at once, first ones and later ones together.
@@ -98,14 +99,14 @@ impl Node {
     }
 
     /// Notes which catalog and which audits `roll` asks for.
-    pub(super) fn review_care(&mut self, roll: RollId, now: Now) {
+    pub(super) fn review_care(&mut self, roll: RollId, holdings: &BTreeMap<CodingId, Held>, now: Now) {
         let Some((body, author)) = self.manifest.roll(&roll) else { return };
         if !self.care.catalogs.contains(&body.catalog_hash) {
             let missing = Missing { author, elsewhere: false, attempt: Attempt::default() };
             self.care.missing.entry(body.catalog_hash).or_insert(missing);
         }
         let (mut due, mut proven) = (BTreeMap::new(), BTreeMap::new());
-        for volume in self.manifest.holdings(&roll).values().flat_map(|held| held.keys()) {
+        for volume in holdings.values().flat_map(|held| held.keys()) {
             let Some(host) = self.manifest.host_of(volume) else { continue };
             if let Some(claim) = self.manifest.claim(&roll, volume)
                 && self.role_of(&host) == Some(Role::Vault)

@@ -115,7 +115,7 @@ impl Node {
         let supposed = counting.volumes().iter().filter(|view| !what.lost.contains(&view.id));
         let supposed: Vec<VolumeView> = supposed.cloned().chain(what.added.iter().cloned()).collect();
         let stays = |view: &&VolumeView| !what.leaving.contains(&view.id) && !self.is_leaving(&view.id);
-        let all = Topology::new(supposed.iter().filter(stays).cloned()).less_room(&self.promised());
+        let all = Topology::new(supposed.iter().filter(stays).cloned()).less_room(self.promised());
         let added = |id: &VolumeId| what.added.iter().any(|view| view.id == *id);
         let near = |view: &&VolumeView| self.is_near(&view.node) || added(&view.id);
         let near = Topology::new(all.volumes().iter().filter(near).cloned());

@@ -6,7 +6,7 @@ use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use safelight_proto::id::{Hash, LibraryId, NodeId, RollId, VolumeId};
-use safelight_proto::record::{Body, Key, Lost, Record, RecordError};
+use safelight_proto::record::{Body, Key, Lost, Record, RecordError, VolumeInfo};
 use safelight_proto::vocabulary::Role;
 
 use crate::event::{Effect, Event, InviteState, Judgement, Shard, Step, Token, Write};
@@ -26,6 +26,7 @@ mod ledger;
 mod liveness;
 mod picture;
 mod repair;
+mod room;
 mod rota;
 mod surplus;
 mod survey;
@@ -68,6 +69,7 @@ pub struct Node {
     bin: trash::Bin,
     surplus: surplus::Surplus,
     repairs: repair::Repairs,
+    promised: room::Promised,
     invites: BTreeMap<Hash, InviteState>,
     ledger: ledger::Ledger,
     /// Rolls that something changed about, to be looked at before the step ends.
@@ -109,6 +111,7 @@ impl Node {
             bin: trash::Bin::new(),
             surplus: surplus::Surplus::default(),
             repairs: repair::Repairs::default(),
+            promised: room::Promised::default(),
             invites,
             ledger: ledger::Ledger::default(),
             dirty,
@@ -256,11 +259,20 @@ impl Node {
     /// Merges one record and notes what follows: writes, dirty rolls, a wider gate.
     fn take(&mut self, record: Record, step: &mut Step) -> Merged {
         let mut change = Change::default();
+        let drive = match &record.body {
+            Body::Volume(info) => Some((info.volume, self.stand_of(&info.volume))),
+            _ => None,
+        };
         let merged = self.manifest.merge(record, &mut change);
         let mut gate = false;
         for record in &change.added {
             gate |= matches!(record.body, Body::Admit(_) | Body::Node(_));
-            self.note(record);
+            let only_room = drive.as_ref().is_some_and(|(volume, stood)| {
+                matches!(record.key(), Key::Volume(of, _) if of == *volume) && *stood == self.stand_of(volume)
+            });
+            if !only_room {
+                self.note(record);
+            }
         }
         step.writes.extend(change.superseded.into_iter().map(Write::DropRecord));
         step.writes.extend(change.added.into_iter().map(|r| Write::PutRecord(r.id, r.bytes)));
@@ -268,6 +280,12 @@ impl Node {
             self.open_gate(step);
         }
         merged
+    }
+
+    /// All about a volume but for its room, which every shard changes and which bears on plans alone.
+    fn stand_of(&self, volume: &VolumeId) -> Option<(NodeId, VolumeInfo)> {
+        let (host, info) = self.manifest.volume(volume)?;
+        Some((host, VolumeInfo { capacity: 0, free: 0, ..info.clone() }))
     }
 
     /// Marks the rolls that a record bears on.

@@ -242,23 +242,6 @@ impl Node {
         pending
     }
 
-    /// Bytes of shards that are meant for each volume and are not there yet: room that only looks free.
-    pub fn promised(&self) -> BTreeMap<VolumeId, u64> {
-        let mut promised = BTreeMap::new();
-        for (roll, _) in self.manifest.rolls().filter(|(roll, _)| !self.is_dead(&roll.roll)) {
-            let Some((layout, coding)) = self.manifest.laid_out(&roll.roll) else { continue };
-            let held = self.manifest.holdings(&roll.roll);
-            let held = held.get(&layout.coding);
-            for (index, volume) in (0u8..).zip(&layout.volumes) {
-                if !held.and_then(|held| held.get(volume)).is_some_and(|indexes| indexes.contains(&index)) {
-                    let bytes: &mut u64 = promised.entry(*volume).or_default();
-                    *bytes = bytes.saturating_add(coding.shard_bytes);
-                }
-            }
-        }
-        promised
-    }
-
     /// Every site that a member or a volume is at.
     pub fn sites(&self) -> BTreeSet<Site> {
         let members = self.manifest.members().iter().map(|(_, member)| member.site.clone());

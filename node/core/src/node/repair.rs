@@ -21,7 +21,7 @@ use crate::time::Now;
 /// Rolls that this node makes shards of at once.
 const REMAKES: usize = 2;
 /// Rolls that are planned in one step; the rest follows with the next.
-const PLANS: usize = 64;
+const PLANS: usize = 256;
 /// After a failed remaking, milliseconds, doubled with every failure.
 const RETRY: u64 = 2_000;
 /// But no longer than this.
@@ -34,8 +34,6 @@ const GROUND_PERIOD: u64 = 1_000;
 pub(super) struct Repairs {
     pub(super) ground: Ground,
     ground_due: u64,
-    /// Room that is spoken for, and the version of the manifest that it was counted at.
-    promised: (u64, BTreeMap<VolumeId, u64>),
     /// Rolls that fall short, the most urgent first, and what is under way or was tried for each.
     waiting: BTreeMap<Urgency, RollId>,
     urgency: BTreeMap<RollId, Urgency>,
@@ -48,8 +46,16 @@ type Urgency = (u32, Reverse<Hlc>, RollId);
 #[derive(Debug, Default)]
 struct Attempt {
     under_way: bool,
+    /// Its plan is that shards are made, and others are being made: there is no use in planning it again until then.
+    waits: bool,
     due: u64,
     failures: u32,
+}
+
+impl Repairs {
+    fn remakes(&self) -> usize {
+        self.tried.values().filter(|attempt| attempt.under_way).count()
+    }
 }
 
 impl Node {
@@ -75,8 +81,8 @@ impl Node {
             self.repairs.tried.remove(&roll);
         }
         if self.is_dead(&roll)
-            || self.caretaker(&roll) != Some(self.me)
             || self.note_fine(&roll)
+            || self.caretaker(&roll) != Some(self.me)
             || !self.falls_short(&roll)
         {
             return;
@@ -127,19 +133,25 @@ impl Node {
             // It has just come up: what it knows may be long out of date.
             return;
         }
+        let mut busy = self.repairs.remakes();
         let may = |roll: &RollId| {
             let attempt = self.repairs.tried.get(roll);
-            attempt.is_none_or(|attempt| !attempt.under_way && attempt.due <= now.steady)
+            attempt.is_none_or(|attempt| {
+                let waits = attempt.waits && (busy >= REMAKES || !self.may_move(roll));
+                !attempt.under_way && attempt.due <= now.steady && !waits
+            })
         };
         let ready = self.repairs.waiting.values().filter(|roll| may(roll)).take(PLANS);
         for roll in ready.copied().collect::<Vec<RollId>>() {
-            let idle = self.repairs.tried.values().filter(|attempt| attempt.under_way).count() < REMAKES;
-            let idle = idle && self.may_move(&roll);
+            let idle = busy < REMAKES && self.may_move(&roll);
             let unmade = self.unmade(&roll, &self.repairs.ground);
             match unmade.is_empty() {
                 false if idle => self.make_missing(&roll, &unmade, step),
-                false => {}
+                false => self.repairs.tried.entry(roll).or_default().waits = true,
                 true => self.lay_out(&roll, idle, now, step),
+            }
+            if idle {
+                busy = self.repairs.remakes();
             }
         }
     }
@@ -147,10 +159,6 @@ impl Node {
     /// Everything is judged anew when other volumes stay than before, or they have other places, media or much less room;
     /// says whether that is so.
     fn look_at_ground(&mut self) -> bool {
-        if self.repairs.promised.0 != self.manifest.version() {
-            self.repairs.promised = (self.manifest.version(), self.promised());
-        }
-        let promised = &self.repairs.promised.1;
         let all = self.staying();
         let near = Topology::new(all.volumes().iter().filter(|view| self.is_near(&view.node)).cloned());
         let same = |a: &VolumeView, b: &VolumeView| {
@@ -161,7 +169,7 @@ impl Node {
             let (old, new) = (old.volumes(), new.volumes());
             old.len() == new.len() && old.iter().zip(new).all(|(a, b)| same(a, b))
         };
-        let (all, near) = (all.less_room(promised), near.less_room(promised));
+        let (all, near) = (all.less_room(self.promised()), near.less_room(self.promised()));
         if alike(&self.repairs.ground.all, &all) && alike(&self.repairs.ground.near, &near) {
             (self.repairs.ground.all, self.repairs.ground.near) = (all, near);
             return false;
@@ -180,7 +188,7 @@ impl Node {
         match planned.repair {
             // Nothing helps as things are: it is looked at again when the ground has changed.
             Repair::Stays => {
-                let never = Attempt { under_way: false, due: u64::MAX, failures: 0 };
+                let never = Attempt { due: u64::MAX, ..Attempt::default() };
                 self.repairs.tried.insert(*roll, never);
             }
             Repair::Complete { coding, volumes } => {
@@ -194,6 +202,8 @@ impl Node {
                 } else if may_make {
                     self.repairs.ground.take_room(&on, bytes);
                     self.grow(&coding, volumes, step);
+                } else {
+                    self.repairs.tried.entry(*roll).or_default().waits = true;
                 }
             }
             Repair::Recode(plan) if may_make => {
@@ -206,7 +216,7 @@ impl Node {
                 let remake = Remake { roll: *roll, coding, k, unit: 0, known, make, layout, urgent: false };
                 self.start(remake, step);
             }
-            Repair::Recode(_) => {}
+            Repair::Recode(_) => self.repairs.tried.entry(*roll).or_default().waits = true,
         }
     }
 

@@ -56,6 +56,9 @@ impl Node {
 
     /// Which shards of `roll` on this node became surplus, and which are wanted again.
     pub(super) fn review_surplus(&mut self, roll: RollId, step: &mut Step) {
+        if self.ledger.of_roll(&roll).next().is_none() {
+            return;
+        }
         let layout = self.manifest.laid_out(&roll).map(|(layout, _)| layout);
         let layout = layout.filter(|_| !self.is_dead(&roll));
         let known = &self.bin.memory.surplus;

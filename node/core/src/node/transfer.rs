@@ -184,9 +184,12 @@ impl Node {
         while let Some(roll) = self.dirty.pop_first() {
             self.bin.touched(&roll);
             self.review_wants(roll, step);
+            // What these change makes the roll dirty again.
             self.review_staging(roll, now, step);
             self.review_surplus(roll, step);
-            self.review_care(roll, now);
+            let holdings = self.manifest.holdings(&roll);
+            self.review_room(roll, &holdings);
+            self.review_care(roll, &holdings, now);
             self.review_repair(roll);
         }
     }
@@ -220,6 +223,9 @@ impl Node {
     /// Frees what was staged here for a volume that has it now, durably and believed; never what would leave the roll
     /// below its rule when it met that before.
     fn review_staging(&mut self, roll: RollId, now: Now, step: &mut Step) {
+        if !self.ledger.of_roll(&roll).any(|(_, shard)| shard.staged) {
+            return;
+        }
         let Some((layout, _)) = self.manifest.laid_out(&roll) else { return };
         let holdings = self.manifest.holdings(&roll);
         let Some(held) = holdings.get(&layout.coding) else { return };

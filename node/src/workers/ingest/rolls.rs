@@ -89,7 +89,7 @@ impl Worker {
     }
 
     fn place(&mut self, size: Size) -> Result<Placement, Halt> {
-        let asked = self.shell.core.ask(|node| (node.staying(), node.promised()));
+        let asked = self.shell.core.ask(|node| (node.staying(), node.promised().clone()));
         let (known, promised) = self.runtime.block_on(asked).map_err(Failure::from)?;
         let avoid = self.broken.union(&self.crowded).copied().collect();
         let own = self.shell.volumes.open();
