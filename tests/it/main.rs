@@ -35,4 +35,6 @@ mod photos;
 
 mod deletion;
 
+mod drill;
+
 mod tidy;

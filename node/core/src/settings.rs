@@ -18,6 +18,8 @@ pub struct Settings {
     pub scrub_period: u64,
     /// Vaults prove anew what they hold once in so long.
     pub audit_period: u64,
+    /// The loss of every site is rehearsed once in so long, a sample of the files; zero for never.
+    pub drill_period: u64,
 }
 
 impl Default for Settings {
@@ -29,6 +31,7 @@ impl Default for Settings {
             brake_percent: 5,
             scrub_period: 30 * DAY,
             audit_period: 7 * DAY,
+            drill_period: 30 * DAY,
         }
     }
 }

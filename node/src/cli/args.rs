@@ -71,6 +71,8 @@ pub enum Verb {
     Recover(RecoverArgs),
     /// Read every shard on this node's volumes and check it; what is bad is moved aside and repaired
     Verify(VerifyArgs),
+    /// Rehearse the loss of a site: really rebuild files from the other sites, and record what came of it
+    Drill(DrillArgs),
     /// Put a shoot, or some of its files, into the trash; nothing is gone before its quarantine ran out
     Delete(DeleteArgs),
     /// List what is in the trash, and how long it can be taken back
@@ -249,6 +251,20 @@ pub struct VerifyArgs {
     /// One volume only, by its folder or id
     #[arg(long, value_name = "VOLUME")]
     pub volume: Option<String>,
+}
+
+/// `drill`
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// Do as if this site were gone
+    #[arg(long, value_name = "SITE", value_parser = values::site)]
+    pub without: Site,
+    /// Rebuild so many files, by chance, spread over shoots and rolls [default: 100]
+    #[arg(long, value_name = "N", conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
+    pub sample: Option<u64>,
+    /// Rebuild every file
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `delete`, `undelete`

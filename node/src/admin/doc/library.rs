@@ -67,6 +67,9 @@ pub struct StatusDoc {
     pub volumes: Vec<VolumeDoc>,
     /// What moves now.
     pub transfers: Vec<TransferDoc>,
+    /// The last drill without each site, where there was one.
+    #[serde(default)]
+    pub drills: Vec<super::CertificateDoc>,
     /// Sentences on anything that makes the verdict weaker than it looks (shared drives, a clock that is wrong).
     #[serde(default)]
     pub warnings: Vec<String>,
