@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use libp2p::Multiaddr;
 use safelight_proto::vocabulary::{Role, Rule, Site};
 
+use super::drill::DrillArgs;
 use super::values::{self, HostPort};
 use crate::admin::command::Wait;
 
@@ -251,20 +252,6 @@ pub struct VerifyArgs {
     /// One volume only, by its folder or id
     #[arg(long, value_name = "VOLUME")]
     pub volume: Option<String>,
-}
-
-/// `drill`
-#[derive(Debug, Args)]
-pub struct DrillArgs {
-    /// Do as if this site were gone
-    #[arg(long, value_name = "SITE", value_parser = values::site)]
-    pub without: Site,
-    /// Rebuild so many files, by chance, spread over shoots and rolls [default: 100]
-    #[arg(long, value_name = "N", conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
-    pub sample: Option<u64>,
-    /// Rebuild every file
-    #[arg(long)]
-    pub all: bool,
 }
 
 /// `delete`, `undelete`

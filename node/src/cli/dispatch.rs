@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::{Cli, DrillArgs, Global, RestoreArgs, RuleSetArgs, RuleVerb, Verb, VolumeVerb};
+use super::args::{Cli, Global, RestoreArgs, RuleSetArgs, RuleVerb, Verb, VolumeVerb};
 use super::client::{self, Client};
 use super::local::{self, JoinOptions, NewNode, RecoverOptions, RunOptions, SalvageOptions};
 use super::progress::Display;
 use super::render::View;
 use super::{args, confirm, founding, kit, manual, phrase};
-use crate::admin::command::{Casualty, Command, Extent, RawPath, Selection, VolumeName};
+use crate::admin::command::{Casualty, Command, RawPath, Selection, VolumeName};
 use crate::admin::operator::{Failure, Outcome, Reporter};
 use crate::demo;
 use crate::home::Home;
@@ -39,7 +39,7 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
             let volume = args.volume.map(volume_name).transpose()?;
             ask(View::Verify, Command::Verify { volume })
         }
-        Verb::Drill(args) => ask(View::Drill, drill(&args)),
+        Verb::Drill(args) => ask(View::Drill, args.into()),
         Verb::Delete(args) => ask(View::Deleted, Command::Delete { shoot: args.shoot, paths: args.paths }),
         Verb::Trash => ask(View::Trash, Command::Trash),
         Verb::Undelete(args) => {
@@ -122,14 +122,6 @@ fn restore(args: RestoreArgs) -> Result<Command, Failure> {
         exclude: args.exclude,
         without: args.without.iter().map(|site| site.name().to_owned()).collect(),
     })
-}
-
-fn drill(args: &DrillArgs) -> Command {
-    let extent = match (args.all, args.sample) {
-        (true, _) => Extent::All,
-        (false, sample) => sample.map_or_else(Extent::default, Extent::Sample),
-    };
-    Command::Drill { without: args.without.name().to_owned(), extent }
 }
 
 fn volume_name(text: String) -> Result<VolumeName, Failure> {

@@ -9,6 +9,8 @@ pub mod values;
 
 mod dispatch;
 
+mod drill;
+
 pub mod client;
 
 pub mod local;

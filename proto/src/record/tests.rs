@@ -68,6 +68,7 @@ fn bodies() -> Vec<Body> {
         Body::Retired(Retired { what: Leaver::Node(node), retired: true }),
         Body::Retired(Retired { what: Leaver::Volume(volume), retired: true }),
         Body::Seeding(Seeding { node, at: Site::new("studio") }),
+        Body::Volume(VolumeInfo { since: 1_700_000_000_000, absent: 1_800_000_000_000, ..drive }),
         Body::Drill(Drill {
             without: Site::new("Tom's house").expect("a fine name"),
             passed: false,
@@ -79,7 +80,6 @@ fn bodies() -> Vec<Body> {
             rolls: 16,
             newest: Hlc::at(1_700_000_000_000),
         }),
-        Body::Volume(VolumeInfo { since: 1_700_000_000_000, absent: 1_800_000_000_000, ..drive }),
     ]
 }
 

@@ -98,8 +98,8 @@ impl<'a> Course<'a> {
         self.work.tally.correct(foreseen, bytes.saturating_mul(2));
 
         self.first(true);
-        self.prove_catalogs(&chosen, &catalogs).await?;
         let came = self.work.files(files).await?;
+        self.prove_catalogs(&chosen, &catalogs).await?;
         self.first(false);
         let (again, done) = self.part(came).await?;
         // What is rebuilt once only, or not at all.

@@ -112,13 +112,17 @@ impl Work<'_> {
         hidden: Option<&BTreeSet<u32>>,
         known: &Catalog,
     ) -> Result<Result<(), String>, Failure> {
-        Ok(match self.catalog_from_shards(roll).await? {
-            Ok(mut catalog) => {
-                hide(&mut catalog, hidden);
-                if catalog == *known { Ok(()) } else { Err("it is not the one that is known here".into()) }
+        loop {
+            match self.catalog_from_shards(roll).await? {
+                Ok(mut catalog) => {
+                    hide(&mut catalog, hidden);
+                    let other = || "it is not the one that is known here".into();
+                    return Ok(if catalog == *known { Ok(()) } else { Err(other()) });
+                }
+                Err(obstacle) if obstacle.hope && self.pause().await? => {}
+                Err(obstacle) => return Ok(Err(obstacle.why)),
             }
-            Err(obstacle) => Err(obstacle.why),
-        })
+        }
     }
 }
 
