@@ -227,3 +227,48 @@ fn drills_go_by_the_clock() {
         list(status, "drills").iter().all(|drill| drill["passed"] == true)
     });
 }
+
+#[test]
+fn of_plain_copies_more_than_one_is_read() {
+    let mut cluster = Cluster::new();
+    cluster.found("studio", &["ssd"]);
+    cluster.join("friend", &["nas"]);
+    cluster.join("cloud", &["cloud"]);
+    cluster.until_online("studio", 3);
+    let card = cluster.place("card");
+    handful(&card, 507);
+    cluster.ingest("studio", &card, "Portraits");
+    cluster.until_safe("studio", "Portraits");
+    let drives = [("studio", "ssd"), ("friend", "nas"), ("cloud", "cloud")];
+    let volumes = drives.map(|(node, media)| cluster.volume(node, media));
+    cluster.until("studio", "what was staged for the others is freed", |_| {
+        volumes.iter().all(|volume| held(volume).len() == 1)
+    });
+    for (bad, without) in [("friend", "studio"), ("cloud", "studio"), ("studio", "cloud")] {
+        let at = drives.iter().position(|(node, _)| *node == bad).expect("one of them");
+        disk::flip(&held(&volumes[at])[0]);
+        let said = cluster.ask("studio", &words!["drill", "--without", without]).exit(3);
+        let failed = list(&said, "failed");
+        assert_eq!((failed.len(), &failed[0]["node"]), (1, &json!(bad)), "{said}");
+        assert_eq!(said["files_passed"], said["files_tested"], "the other copy is there: {said}");
+        cluster.until(bad, "the copy is there again", |_| held(&volumes[at]).len() == 1);
+        cluster.until_safe("studio", "Portraits");
+    }
+    cluster.ask("studio", &words!["drill", "--without", "studio"]).done();
+}
+
+#[test]
+fn a_shard_that_is_missing_here_is_found_and_made_again() {
+    let (cluster, _) = a_spread_wedding(508);
+    let volume = cluster.volume("studio", "hdd");
+    let shard = held(&volume).swap_remove(0);
+    let index = name_of(&shard).index;
+    fs::remove_file(&shard).expect("deleted");
+    let said = cluster.ask("studio", &words!["drill", "--without", "friend"]).exit(3);
+    let failed = list(&said, "failed");
+    let place = (&failed[0]["node"], &failed[0]["index"]);
+    assert_eq!((failed.len(), place), (1, (&json!("studio"), &json!(index))), "{said}");
+    cluster.until("studio", "it is made again", |_| held(&volume).len() == 1);
+    cluster.until_safe("studio", SHOOT);
+    cluster.ask("studio", &words!["drill", "--without", "friend"]).done();
+}

@@ -58,6 +58,8 @@ pub struct DrillDoc {
     pub without: String,
     /// Files that were to be rebuilt.
     pub files_tested: u64,
+    /// Files that were rebuilt and identical.
+    pub files_passed: u64,
     /// Files that the library has.
     pub files: u64,
     /// Bytes of the files that were rebuilt and identical.

@@ -125,6 +125,7 @@ fn drill() {
     let document = DrillDoc {
         without: "studio".into(),
         files_tested: 2,
+        files_passed: 1,
         files: 3,
         bytes: 10,
         failed: vec![file],
@@ -137,7 +138,7 @@ fn drill() {
     same(
         document,
         json!({
-            "without": "studio", "files_tested": 2, "files": 3, "bytes": 10, "passed": false, "all": true, "sources": [],
+            "without": "studio", "files_tested": 2, "files_passed": 1, "files": 3, "bytes": 10, "passed": false, "all": true, "sources": [],
             "failed": [{"path": "a", "error": "e", "roll": null, "index": null, "volume": null, "node": null, "site": null}],
             "verdict": "safe", "seconds": 1.5,
         }),

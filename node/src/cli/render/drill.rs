@@ -1,5 +1,7 @@
 //! What rehearsals of a loss came to.
 
+use std::collections::BTreeMap;
+
 use super::care::safety;
 use crate::admin::doc::{CertificateDoc, DrillDoc, DrillFailureDoc, StatusDoc, VolumeState};
 use crate::cli::client::quoted;
@@ -11,8 +13,8 @@ const MOST_TOLD: usize = 50;
 /// `drill`: whether everything came back, what did not, and whether the photos are safe.
 pub fn drill(document: &DrillDoc) -> String {
     let without = plain(&document.without);
-    let tested = amount(document.files_tested, document.files);
     if document.passed {
+        let tested = amount(document.files_tested, document.files);
         let sources: Vec<String> = document.sources.iter().map(|source| plain(&source.site)).collect();
         let from = if sources.is_empty() { String::new() } else { format!(", from {}", listed(&sources)) };
         return format!(
@@ -21,40 +23,60 @@ pub fn drill(document: &DrillDoc) -> String {
             bytes(document.bytes)
         );
     }
-    let lost = document.failed.iter().any(|failed| failed.index.is_none());
-    let mut text = format!("Without {without}: the drill FAILED. {tested} tested");
-    text.push_str(&match lost {
-        true => format!(", {} came back identical.\n", bytes(document.bytes)),
-        false => ": every one came back identical, but bad pieces were met on the way.\n".to_owned(),
-    });
-    for failed in document.failed.iter().take(MOST_TOLD) {
-        text.push_str(&format!("  {}\n", failure(failed)));
-    }
-    if document.failed.len() > MOST_TOLD {
-        text.push_str(&format!("  and {} more; --json lists them all\n", document.failed.len() - MOST_TOLD));
+    let tested = counted(document.files_tested, "file", "files");
+    let mut text = format!(
+        "Without {without}: the drill FAILED. {} of the {tested} tested were rebuilt and found identical ({}).\n",
+        number(document.files_passed),
+        bytes(document.bytes)
+    );
+    let lines = failures(&document.failed);
+    lines.iter().take(MOST_TOLD).for_each(|line| text.push_str(&format!("  {line}\n")));
+    if lines.len() > MOST_TOLD {
+        text.push_str(&format!("  and {} more; --json lists them all\n", lines.len() - MOST_TOLD));
     }
     text.push_str("That is recorded; `safelight status` shows it until a drill passes.\n");
     text.push_str(safety(document.verdict));
     text
 }
 
-fn failure(failed: &DrillFailureDoc) -> String {
-    let error = plain(&failed.error);
-    match (&failed.path, failed.index, &failed.node) {
-        (Some(path), ..) => format!("{}: {error}", plain(path)),
-        (None, Some(index), Some(node)) => {
-            let site = failed.site.as_deref().unwrap_or_default();
-            let roll: String = failed.roll.iter().flat_map(|roll| roll.chars()).take(8).collect();
-            format!("shard {index} of roll {roll} on {} ({}): {error}", plain(node), plain(site))
+/// A line for each thing that failed; files that failed for one reason share one.
+fn failures(failed: &[DrillFailureDoc]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut files: Vec<(&str, &str, u64)> = Vec::new();
+    let mut by_error: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in failed {
+        let Some(path) = &one.path else {
+            lines.push(bad_piece(one));
+            continue;
+        };
+        match by_error.get(one.error.as_str()) {
+            Some(&at) => files[at].2 += 1,
+            None => {
+                by_error.insert(&one.error, files.len());
+                files.push((path, &one.error, 0));
+            }
         }
-        _ => error,
     }
+    let line = |(path, error, more): (&str, &str, u64)| {
+        let more = if more > 0 { format!(" and {} more", number(more)) } else { String::new() };
+        format!("{}{more}: {}", plain(path), plain(error))
+    };
+    lines.extend(files.into_iter().map(line));
+    lines
+}
+
+fn bad_piece(failed: &DrillFailureDoc) -> String {
+    let error = plain(&failed.error);
+    let (Some(index), Some(node)) = (failed.index, &failed.node) else { return error };
+    let site = failed.site.as_deref().unwrap_or_default();
+    let roll: String = failed.roll.iter().flat_map(|roll| roll.chars()).take(8).collect();
+    format!("shard {index} of roll {roll} on {} ({}): {error}", plain(node), plain(site))
 }
 
 /// In `status`, beside what needs attention: drills that failed.
 pub fn alarms(document: &StatusDoc) -> String {
     let failed = document.drills.iter().filter(|drill| !drill.passed);
-    failed.map(|drill| format!("  DRILL FAILED: {}\n", certificate(drill))).collect()
+    failed.map(|drill| format!("  A DRILL FAILED {}\n", certificate(drill))).collect()
 }
 
 /// In `status`: every site and its last drill.
@@ -71,7 +93,12 @@ pub fn drills(document: &StatusDoc) -> String {
     }
     let mut text = String::from("\nDrills\n");
     for drill in &document.drills {
-        text.push_str(&format!("  {}\n", certificate(drill)));
+        text.push_str(&match drill.passed {
+            true => format!("  {}\n", certificate(drill)),
+            false => {
+                format!("  without {}: FAILED {}, see above\n", plain(&drill.without), ago(drill.age_seconds))
+            }
+        });
         sites.retain(|site| site.to_lowercase() != drill.without.to_lowercase());
     }
     for site in sites {
@@ -86,9 +113,9 @@ fn certificate(drill: &CertificateDoc) -> String {
     let age = ago(drill.age_seconds);
     if !drill.passed {
         let again = format!("safelight drill --without {}", quoted(without.as_ref()));
+        let wrong = counted(drill.failed, "file or shard was", "files or shards were");
         return format!(
-            "the drill without {without} FAILED {age}: {} went wrong ({tested} tested). Try again: {again}",
-            counted(drill.failed, "thing", "things")
+            "without {without}, {age}: {wrong} not right ({tested} tested). To see which: {again}"
         );
     }
     let since = if drill.outdated { "; photos came since" } else { "" };
@@ -122,6 +149,7 @@ mod tests {
         DrillDoc {
             without: "studio".into(),
             files_tested: 100,
+            files_passed: 100,
             files: 2_412,
             bytes: 3_200_000_000,
             failed: vec![],
@@ -162,15 +190,27 @@ mod tests {
             ..DrillFailureDoc::default()
         };
         let text = drill(&DrillDoc { passed: false, failed: vec![shard.clone()], ..document() });
-        assert!(text.contains("FAILED") && text.contains("every one came back identical"), "{text}");
+        assert!(text.contains("FAILED. 100 of the 100 files tested were rebuilt"), "{text}");
         assert!(text.contains("shard 2 of roll 5b5b5b5b on nas\u{fffd} (friend): it was damaged"), "{text}");
-        let both =
-            DrillDoc { passed: false, failed: vec![shard; 60], verdict: Verdict::AtRisk, ..document() };
-        let text = drill(&DrillDoc { failed: [vec![file], both.failed.clone()].concat(), ..both });
-        assert!(!text.contains("every one came back"), "{text}");
-        for words in ["Smith/a.CR3: friend is away", "and 11 more", "AT RISK"] {
+        let away = DrillFailureDoc { path: Some("Smith/b.CR3".into()), ..file.clone() };
+        let late = DrillFailureDoc { error: "another".into(), ..file.clone() };
+        let failed = [vec![shard; 60], vec![file, away, late]].concat();
+        let text = drill(&DrillDoc { passed: false, failed, verdict: Verdict::AtRisk, ..document() });
+        for words in ["and 12 more", "AT RISK"] {
             assert!(text.contains(words), "no '{words}' in {text}");
         }
+    }
+
+    #[test]
+    fn files_that_failed_for_one_reason_share_a_line() {
+        let file = |path: &str, error: &str| DrillFailureDoc {
+            path: Some(path.into()),
+            error: error.into(),
+            ..DrillFailureDoc::default()
+        };
+        let failed = ["a", "b", "c"].map(|path| file(path, "friend is away"));
+        let lines = failures(&[&failed[..], &[file("d", "its hash differs")]].concat());
+        assert_eq!(lines, ["a and 2 more: friend is away", "d: its hash differs"]);
     }
 
     #[test]
@@ -194,6 +234,6 @@ mod tests {
             certificate(&CertificateDoc { outdated: true, ..drill.clone() }).contains("photos came since")
         );
         let failed = certificate(&CertificateDoc { passed: false, failed: 2, ..drill });
-        assert!(failed.contains("FAILED 3 days ago: 2 things"), "{failed}");
+        assert!(failed.contains("3 days ago: 2 files or shards were not right"), "{failed}");
     }
 }

@@ -32,7 +32,9 @@ pub(super) struct Course<'a> {
     /// Bytes of files that may still be taken.
     bytes_left: u64,
     files_tested: u64,
-    /// Bytes of files that were right.
+    /// Files that were right.
+    files_passed: u64,
+    /// Their bytes.
     bytes: u64,
     failed: Vec<DrillFailureDoc>,
 }
@@ -56,6 +58,7 @@ impl<'a> Course<'a> {
             draw: Box::new(chance()?),
             bytes_left: request.most_bytes.unwrap_or(u64::MAX),
             files_tested: 0,
+            files_passed: 0,
             bytes: 0,
             failed: Vec::new(),
         })
@@ -106,6 +109,7 @@ impl<'a> Course<'a> {
         let twice: u64 = again.iter().map(|file| file.wanted.len).sum();
         self.work.tally.correct(bytes.saturating_sub(twice), 0);
         let right = self.work.files(again).await?;
+        self.files_passed += (done.len() + right.len()) as u64;
         self.bytes += done.iter().chain(&right).map(|file| file.wanted.len).sum::<u64>();
         self.take_failures();
         Ok(())
@@ -183,12 +187,14 @@ impl<'a> Course<'a> {
     /// What came of it.
     pub(super) async fn finish(mut self) -> Result<DrillDoc, Failure> {
         self.take_failures();
+        // What was bad comes first: it may be why files did not come.
         let findings = self.work.rehearsal.iter().flat_map(Rehearsal::findings);
-        self.failed.extend(findings.map(bad_shard));
+        self.failed.splice(0..0, findings.map(bad_shard));
         let RestoreDoc { sources, .. } = self.work.finish(Instant::now()).await?;
         Ok(DrillDoc {
             without: self.without,
             files_tested: self.files_tested,
+            files_passed: self.files_passed,
             files: 0,
             bytes: self.bytes,
             passed: self.failed.is_empty(),

@@ -227,3 +227,62 @@ impl RollSources {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(index: u8, near: bool, site: &str) -> Source {
+        Source {
+            index,
+            hash: Hash([index; 32]),
+            volume: VolumeId([index; 16]),
+            node: NodeId([index; 32]),
+            name: site.into(),
+            site: Site::new(site).unwrap(),
+            here: near,
+            near,
+            within_reach: true,
+            believed: true,
+            lost: false,
+            claim: None,
+        }
+    }
+
+    /// A coding of 2 data shards elsewhere and 2 parity shards here.
+    fn coding() -> CodingSources {
+        let shape = StreamShape { data_bytes: 1 << 20, catalog_bytes: 4096 };
+        let shards = [(0, false), (1, false), (2, true), (3, true)];
+        CodingSources {
+            coding: CodingId([1; 16]),
+            geometry: Geometry::checked(shape, 2, 16 * 1024).unwrap(),
+            shards: shards
+                .map(|(index, near)| source(index, near, if near { "studio" } else { "friend" }))
+                .into(),
+        }
+    }
+
+    fn chosen(may: impl Fn(&Source) -> bool, order: &Order) -> Vec<u8> {
+        let coding = coding();
+        let (_, chosen) = coding.choose(&may, order).expect("enough");
+        chosen.iter().map(|source| source.index).collect()
+    }
+
+    #[test]
+    fn restores_take_what_is_near_and_drills_what_proves_more() {
+        let parity_first = |used: &[u8]| Order::ParityFirst(used.iter().copied().collect());
+        let all = |_: &Source| true;
+        assert_eq!(chosen(all, &Order::Cheapest), [2, 3]);
+        assert_eq!(chosen(all, &Order::DataFirst), [0, 1]);
+        assert_eq!(chosen(all, &parity_first(&[0, 1])), [2, 3]);
+        let not = |left_out: u8| move |source: &Source| source.index != left_out;
+        assert_eq!(chosen(not(0), &Order::DataFirst), [1, 2]);
+        assert_eq!(chosen(not(0), &parity_first(&[1, 2])), [2, 3]);
+        assert_eq!(
+            chosen(not(3), &parity_first(&[0, 2])),
+            [1, 2],
+            "the one that took no part is rather read"
+        );
+        assert!(coding().choose(&|source: &Source| source.index == 1, &Order::DataFirst).is_none());
+    }
+}
