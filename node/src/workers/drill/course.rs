@@ -70,6 +70,14 @@ impl<'a> Course<'a> {
         self.shares.as_ref().map_or_else(|| files_of(shoot, roll), share)
     }
 
+    /// The shoots, by chance where not everything is rebuilt: with a bound of bytes those that come first get more.
+    pub(super) fn turns(&mut self, shoots: usize) -> Vec<usize> {
+        match self.shares {
+            None => (0..shoots).collect(),
+            Some(_) => order(shoots, &mut self.draw),
+        }
+    }
+
     /// Says how much there is to do, as far as the records tell.
     pub(super) fn foresee(&self, shoots: &[ShootView]) {
         let rolls = || shoots.iter().flat_map(|shoot| shoot.rolls.iter().map(move |roll| (shoot, roll)));
@@ -81,12 +89,14 @@ impl<'a> Course<'a> {
     /// Rebuilds what is chosen of a shoot.
     pub(super) async fn shoot(&mut self, shoot: &ShootView) -> Result<(), Failure> {
         let mut chosen = shoot.clone();
-        chosen.rolls.retain(|roll| self.share(shoot, roll) > 0);
+        // A roll without files of its own may carry a piece of a large one: its list has to come back, too.
+        chosen.rolls.retain(|roll| self.shares.is_none() || self.share(shoot, roll) > 0);
         if chosen.rolls.is_empty() {
             return Ok(());
         }
         let foreseen = chosen.rolls.iter().map(|roll| about(roll, self.share(shoot, roll))).sum();
         let name = title(shoot);
+        self.first(true);
         let catalogs = self.work.catalogs(&chosen, Some(&name)).await?;
         let mut files = Vec::new();
         for (roll, catalog) in &catalogs {
@@ -96,11 +106,8 @@ impl<'a> Course<'a> {
         }
         let without_list = chosen.rolls.iter().filter(|roll| catalogs.iter().all(|(id, _)| *id != roll.roll));
         self.files_tested += without_list.map(|roll| self.share(shoot, roll)).sum::<u64>();
-        self.files_tested += files.len() as u64;
         let bytes: u64 = files.iter().map(|file| file.wanted.len).sum();
         self.work.tally.correct(foreseen, bytes.saturating_mul(2));
-
-        self.first(true);
         let came = self.work.files(files).await?;
         self.prove_catalogs(&chosen, &catalogs).await?;
         self.first(false);
@@ -123,15 +130,15 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Files of a roll by chance, no more bytes than are left; one at least, if nothing was taken yet.
+    /// Files of a roll, all or by chance: no more bytes than are left, one at least if nothing was taken yet.
     fn choose(&mut self, roll: RollId, catalog: &Catalog, share: u64, folder: &str) -> Vec<WantedFile> {
         let entries = &catalog.entries;
-        let places = match self.shares {
-            None => (0..entries.len()).collect(),
-            Some(_) => order(entries.len(), &mut self.draw),
-        };
+        if self.shares.is_none() {
+            self.files_tested += entries.len() as u64;
+            return entries.iter().map(|entry| whole_file(roll, entry, folder)).collect();
+        }
         let mut files = Vec::new();
-        for place in places {
+        for place in order(entries.len(), &mut self.draw) {
             if files.len() as u64 >= share {
                 break;
             }
@@ -146,6 +153,7 @@ impl<'a> Course<'a> {
             files.extend(least.map(|entry| whole_file(roll, entry, folder)));
             self.bytes_left = 0;
         }
+        self.files_tested += files.len() as u64;
         files
     }
 

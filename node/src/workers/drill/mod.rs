@@ -157,8 +157,8 @@ async fn hold(
 ) -> Result<DrillDoc, Failure> {
     let mut course = Course::new(shell, request, shares, reporter)?;
     course.foresee(&scope.shoots);
-    for shoot in &scope.shoots {
-        course.shoot(shoot).await?;
+    for turn in course.turns(scope.shoots.len()) {
+        course.shoot(&scope.shoots[turn]).await?;
     }
     let worker = Arc::clone(shell);
     let verdict = move |node: &Node| view::library::verdict(node, &worker.names, worker.reading_key.as_ref());
@@ -182,3 +182,6 @@ fn certificate(request: &Drill, standing: &Standing, document: &DrillDoc) -> rec
         newest: standing.newest,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,16 @@ pub(super) struct Reading {
     pub(super) bytes: u64,
 }
 
+/// Why a reading broke off.
+#[derive(Debug, Clone)]
+pub(super) struct Mishap {
+    pub(super) fault: Fault,
+    /// The source had begun to give.
+    pub(super) begun: bool,
+    /// It was looked at already, and is bad.
+    pub(super) bad: bool,
+}
+
 impl Work<'_> {
     /// Reads of `roll` what `ask` wants, into the sink that it gives.
     pub(super) async fn read(
@@ -71,7 +81,9 @@ impl Work<'_> {
                     return Ok(Attempt::Read);
                 }
                 Ended::Stopped => {}
-                Ended::Feed(number, fault) => faults.push((number, fault)),
+                Ended::Feed(number, fault) => {
+                    faults.push((number, Mishap { fault, begun: true, bad: false }))
+                }
                 Ended::Coding(error) => {
                     tracing::error!(roll = %roll.short(), %error, "the coding of a roll is wrong");
                     self.wrong_codings.insert(coding);
@@ -79,16 +91,16 @@ impl Work<'_> {
                 }
             }
         }
-        for (number, fault) in faults {
+        for (number, mut mishap) in faults {
             let Some(reading) = readings.get(number) else { continue };
-            let bad = self.troubles.blame(&reading.source, &fault).await;
-            self.inspect((roll, coding), reading, &fault, bad).await?;
+            mishap.bad = self.troubles.blame(&reading.source, &mishap.fault).await;
+            self.inspect((roll, coding), reading, &mishap).await?;
         }
         Ok(Attempt::Moved)
     }
 
     /// A feed for each of the readings, in their order; and which of them failed.
-    async fn open_all(&self, readings: &[Reading], geometry: Geometry) -> (Vec<Feed>, Vec<(usize, Fault)>) {
+    async fn open_all(&self, readings: &[Reading], geometry: Geometry) -> (Vec<Feed>, Vec<(usize, Mishap)>) {
         let opened = readings
             .iter()
             .map(|reading| open(self.shell, &reading.source, reading.spans.clone(), geometry.shard_len()));
@@ -96,7 +108,7 @@ impl Work<'_> {
         for (number, feed) in join_all(opened).await.into_iter().enumerate() {
             match feed {
                 Ok(feed) => feeds.push(feed),
-                Err(fault) => faults.push((number, fault)),
+                Err(fault) => faults.push((number, Mishap { fault, begun: false, bad: false })),
             }
         }
         (feeds, faults)

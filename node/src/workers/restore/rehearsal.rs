@@ -10,7 +10,7 @@ use safelight_proto::id::{CodingId, Hash, RollId, VolumeId};
 
 use super::feed::Fault;
 use super::open::open;
-use super::read::Reading;
+use super::read::{Mishap, Reading};
 use super::sources::{Order, Source, roll_sources};
 use super::work::{Work, blocking};
 use crate::admin::operator::Failure;
@@ -138,24 +138,22 @@ impl Work<'_> {
         Ok(unproven.map(|(roll, _)| roll).collect())
     }
 
-    /// Finds out whether a shard that could not be read is bad, or something passing came between. `bad` when that is
-    /// known already.
+    /// Finds out whether a shard that could not be read is bad, or something passing came between.
     pub(super) async fn inspect(
         &mut self,
         of: (RollId, CodingId),
         reading: &Reading,
-        fault: &Fault,
-        bad: bool,
+        mishap: &Mishap,
     ) -> Result<(), Failure> {
-        if self.rehearsal.is_none() || *fault == Fault::Stopped {
+        if self.rehearsal.is_none() || mishap.fault == Fault::Stopped {
             return Ok(());
         }
         let source = &reading.source;
-        let why = match fault {
-            _ if bad => Some("it was damaged; it is moved aside and will be made again".to_owned()),
+        let why = match &mishap.fault {
+            _ if mishap.bad => Some("it was damaged; it is moved aside and will be made again".to_owned()),
             _ if source.here => self.inspect_here(of, reading).await,
             Fault::Bad(why) => Some(why.clone()),
-            _ => self.inspect_there(of, reading, fault).await?,
+            _ => self.inspect_there(of, reading, mishap).await?,
         };
         if let Some(why) = why {
             self.find(of.0, Some(source), why);
@@ -176,50 +174,60 @@ impl Work<'_> {
     }
 
     /// What is wrong with a shard elsewhere: its holder moves what it finds damaged aside and says so, and one that goes
-    /// on saying that it has a shard which it does not give has not got it. One that is out of reach has not failed.
+    /// on saying that it has a shard which it does not give has not got it. One that is busy or out of reach has not
+    /// failed.
     async fn inspect_there(
         &self,
         of: (RollId, CodingId),
         reading: &Reading,
-        fault: &Fault,
+        mishap: &Mishap,
     ) -> Result<Option<String>, Failure> {
-        let (began, mut last) = (Instant::now(), fault.clone());
+        let refused = matches!(mishap.fault, Fault::Refused(_));
+        let (began, mut cannot) = (Instant::now(), refused.then(|| mishap.fault.clone()));
         loop {
             let source = reading.source.clone();
             let claim = self.shell.core.ask(move |node| Claim::of(node, of, &source)).await;
             let claim = claim.map_err(super::stopped)?;
             let gone = "its holder found it damaged and moved it aside";
-            match (claim.declared, claim.unchanged) {
-                (false, _) if claim.wanted => return Ok(Some(gone.into())),
+            match claim.declared {
+                false if claim.wanted => return Ok(Some(gone.into())),
                 // It was given up in order.
-                (false, _) => return Ok(None),
-                (true, false) => return Ok(Some(format!("{gone}; it has it again meanwhile"))),
-                (true, true) => {}
+                false => return Ok(None),
+                true if !claim.unchanged && (refused || mishap.begun) => {
+                    return Ok(Some(format!("{gone}; it has it again meanwhile")));
+                }
+                true => {}
             }
             if claim.connected {
                 match self.try_again(reading).await? {
-                    Ok(()) | Err(Fault::Stopped) => return Ok(None),
-                    Err(Fault::Bad(why)) => return Ok(Some(why)),
-                    Err(fault) => last = fault,
+                    Ok(()) | Err(Mishap { fault: Fault::Stopped, .. }) => return Ok(None),
+                    Err(Mishap { fault: Fault::Bad(why), .. }) => return Ok(Some(why)),
+                    Err(again) if again.begun || matches!(again.fault, Fault::Refused(_)) => {
+                        cannot = Some(again.fault);
+                    }
+                    Err(_) => {}
                 }
             }
             if began.elapsed() >= DOUBT || self.reporter.is_cancelled() {
-                return Ok(claim
-                    .connected
-                    .then(|| format!("its holder says it has it and cannot give it: {last}")));
+                let cannot = cannot.filter(|_| claim.connected);
+                return Ok(
+                    cannot.map(|fault| format!("its holder says it has it and cannot give it: {fault}"))
+                );
             }
             tokio::time::sleep(GLANCE).await;
         }
     }
 
     /// Reads the same units of a shard once more.
-    async fn try_again(&self, reading: &Reading) -> Result<Result<(), Fault>, Failure> {
+    async fn try_again(&self, reading: &Reading) -> Result<Result<(), Mishap>, Failure> {
         let opened = open(self.shell, &reading.source, reading.spans.clone(), reading.bytes).await;
+        let mishap = |begun| move |fault| Mishap { fault, begun, bad: false };
         let (mut feed, spans, reporter) = match opened {
             Ok(feed) => (feed, reading.spans.clone(), self.reporter.clone()),
-            Err(fault) => return Ok(Err(fault)),
+            Err(fault) => return Ok(Err(mishap(false)(fault))),
         };
-        blocking(move || feed.drain(&spans, &|| reporter.is_cancelled())).await
+        let drained = blocking(move || feed.drain(&spans, &|| reporter.is_cancelled())).await?;
+        Ok(drained.map_err(mishap(true)))
     }
 
     /// Waits while others work with the drives, where it is to.
