@@ -17,7 +17,7 @@ use crate::invites;
 use crate::settings;
 use crate::shell::Shell;
 use crate::view::{self, ShootView, find_shoot, library::Local};
-use crate::workers::{ingest, restore, scrub};
+use crate::workers::{drill, ingest, restore, scrub};
 
 mod leaving;
 
@@ -72,6 +72,10 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
             invites::answer(shell, &invite, &newcomer, same).await
         }
         Command::Verify { volume } => scrub::verify(shell, volume, reporter).await,
+        Command::Drill { without, extent } => {
+            let without = sites(&[without])?.remove(0);
+            drill::drill(shell, without, extent, reporter).await
+        }
         Command::Delete { shoot, paths } => trash::delete(shell, shoot, paths, reporter).await,
         Command::Trash => trash::list(shell).await,
         Command::Undelete { shoot, paths } => trash::undelete(shell, shoot, paths, reporter).await,

@@ -39,6 +39,13 @@ impl Bucket {
         *state = State { bytes_a_second, paid: None };
     }
 
+    /// Waits until bytes that have come already have had their time.
+    pub async fn came(&self, bytes: u64) {
+        if let Some(until) = self.pass(bytes) {
+            sleep_until(until).await;
+        }
+    }
+
     /// Takes note of bytes that pass, and says until when to wait before the next.
     fn pass(&self, bytes: u64) -> Option<Instant> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -64,6 +64,12 @@ const SETTINGS: &[Setting] = &[
                 `release`, or setting it again, releases it",
     },
     Setting {
+        key: "drill.period",
+        kind: Kind::Span,
+        default: "30d",
+        about: "how often a studio rehearses the loss of every site with a sample of the files; 0s never does",
+    },
+    Setting {
         key: "grace.node",
         kind: Kind::Span,
         default: "24h",
@@ -173,6 +179,7 @@ pub async fn apply(shell: &Shell) -> Result<(), Failure> {
         grace_site: span_of("grace.site", default.grace_site)?,
         scrub_period: span_of("scrub.period", default.scrub_period)?,
         audit_period: span_of("audit.period", default.audit_period)?,
+        drill_period: span_of("drill.period", default.drill_period)?,
         quarantine: span_of("quarantine", default.quarantine)?,
         brake_percent: brake.unwrap_or(default.brake_percent),
         within_hours,
@@ -287,6 +294,7 @@ mod tests {
         assert_eq!(millis("grace.site"), Care::default().grace_site);
         assert_eq!(millis("scrub.period"), Care::default().scrub_period);
         assert_eq!(millis("audit.period"), Care::default().audit_period);
+        assert_eq!(millis("drill.period"), Care::default().drill_period);
         assert_eq!(millis("quarantine"), Care::default().quarantine);
         assert_eq!(percent(of(BRAKE)), Ok(Care::default().brake_percent));
     }

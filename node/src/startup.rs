@@ -27,7 +27,7 @@ use crate::store::{Store, StoreError};
 use crate::view::Names;
 use crate::volumes::Volumes;
 use crate::workers::scrub::{self, Scrubs};
-use crate::workers::{carry, errands, housekeeping, index};
+use crate::workers::{carry, drill, errands, housekeeping, index};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,7 @@ impl Running {
         tasks.spawn(housekeeping::tick(Arc::clone(&shell)));
         tasks.spawn(index::keep(Arc::clone(&shell)));
         tasks.spawn(scrub::keep(Arc::clone(&shell)));
+        tasks.spawn(drill::keep(Arc::clone(&shell)));
         // A node that is stopping has nothing to tell.
         let _ = housekeeping::round(&shell, trust_declared).await;
         let _ = housekeeping::tell_node(&shell, &name).await;

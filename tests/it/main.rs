@@ -41,4 +41,6 @@ mod photos;
 
 mod deletion;
 
+mod drill;
+
 mod tidy;

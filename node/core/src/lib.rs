@@ -21,6 +21,9 @@ pub mod ingest;
 /// Shards to files.
 pub mod restore;
 
+/// Which files a drill rebuilds.
+pub mod drill;
+
 /// Who belongs to the library.
 pub mod members;
 

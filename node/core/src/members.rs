@@ -146,7 +146,7 @@ impl Permission {
     fn of(role: Role, author: NodeId, body: &Body) -> Self {
         let allowed = match body {
             Body::Founding(_) | Body::Admit(_) | Body::Delegate(_) => false,
-            Body::Rule(_) | Body::Trash(_) => role == Role::Studio,
+            Body::Rule(_) | Body::Trash(_) | Body::Drill(_) => role == Role::Studio,
             Body::Seeding(seeding) => role == Role::Studio || seeding.node == author,
             Body::Retired(Retired { what: Leaver::Node(node), .. }) => {
                 role == Role::Studio || *node == author

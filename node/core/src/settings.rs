@@ -20,6 +20,8 @@ pub struct Settings {
     pub audit_period: u64,
     /// It is within the hours in which shards may go between nodes. The shell, which knows the time of day, says so.
     pub within_hours: bool,
+    /// The loss of every site is rehearsed once in so long, a sample of the files; zero for never.
+    pub drill_period: u64,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
             scrub_period: 30 * DAY,
             audit_period: 7 * DAY,
             within_hours: true,
+            drill_period: 30 * DAY,
         }
     }
 }

@@ -94,6 +94,14 @@ pub enum Command {
         #[serde(default)]
         volume: Option<VolumeName>,
     },
+    /// Rehearses the loss of a site: rebuilds files from the others.
+    Drill {
+        /// The site to do without.
+        without: String,
+        /// How many files.
+        #[serde(default)]
+        extent: Extent,
+    },
     /// Puts a shoot, or some of its files, into the trash.
     Delete {
         /// The shoot.
@@ -208,6 +216,22 @@ pub enum Selection {
     Shoot(String),
     /// Everything, a folder for each shoot.
     All,
+}
+
+/// How many files a drill rebuilds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extent {
+    /// So many, by chance, or all when there are fewer.
+    Sample(u64),
+    /// All.
+    All,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self::Sample(100)
+    }
 }
 
 /// What was lost.
@@ -395,6 +419,8 @@ mod tests {
         there_and_back(Command::Status { shoot: Some("Smith wedding".into()) });
         let volume = VolumeName { text: "0a1b".into(), path: PathBuf::from("/here/0a1b").into() };
         there_and_back(Command::Verify { volume: Some(volume) });
+        there_and_back(Command::Drill { without: "studio".into(), extent: Extent::All });
+        there_and_back(Command::Drill { without: "studio".into(), extent: Extent::Sample(7) });
         there_and_back(Command::InviteWait { invite: "00".into(), newcomer: None });
         there_and_back(Command::InviteAnswer { invite: "00".into(), newcomer: "11".into(), same: true });
         there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });

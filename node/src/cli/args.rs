@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use libp2p::Multiaddr;
 use safelight_proto::vocabulary::{Role, Rule, Site};
 
+use super::drill::DrillArgs;
 use super::values::{self, HostPort};
 use crate::admin::command::Wait;
 
@@ -75,6 +76,8 @@ pub enum Verb {
     Recover(RecoverArgs),
     /// Read every shard on this node's volumes and check it; what is bad is moved aside and repaired
     Verify(VerifyArgs),
+    /// Rehearse the loss of a site: really rebuild files from the other sites, and record what came of it
+    Drill(DrillArgs),
     /// Put a shoot, or some of its files, into the trash; nothing is gone before its quarantine ran out
     Delete(DeleteArgs),
     /// List what is in the trash, and how long it can be taken back

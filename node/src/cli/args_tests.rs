@@ -41,6 +41,9 @@ fn every_line_of_the_contract() {
         "recover --phrase-file f --peer /ip4/127.0.0.1/tcp/1 --name n --site s --volume /v --to /back",
         "verify",
         "verify --volume /a --json",
+        "drill --without studio",
+        "drill --without studio --sample 20 --json",
+        "drill --without studio --all",
         "delete wedding",
         "delete wedding DCIM/a.CR3 *.xmp",
         "trash --json",
@@ -103,6 +106,9 @@ fn what_is_not_understood_exits_2() {
         "run --listen nowhere",
         "nodes --timeout soon",
         "drill",
+        "drill --all",
+        "drill --without studio --sample 0",
+        "drill --without studio --sample 5 --all",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");

@@ -39,6 +39,7 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
             let volume = args.volume.map(volume_name).transpose()?;
             ask(View::Verify, Command::Verify { volume })
         }
+        Verb::Drill(args) => ask(View::Drill, args.into()),
         Verb::Delete(args) => ask(View::Deleted, Command::Delete { shoot: args.shoot, paths: args.paths }),
         Verb::Trash => ask(View::Trash, Command::Trash),
         Verb::Undelete(args) => {

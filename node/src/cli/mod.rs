@@ -9,6 +9,8 @@ pub mod values;
 
 mod dispatch;
 
+mod drill;
+
 pub mod client;
 
 pub mod local;
@@ -96,8 +98,8 @@ mod tests {
         let failure = usage(&error);
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.message.contains("<SHOOT>") && !failure.message.contains('\n'), "{failure}");
-        let error = Cli::try_parse_from(["safelight", "drill"]).expect_err("later");
-        assert_eq!(usage(&error).message, "unrecognized subcommand 'drill'");
+        let error = Cli::try_parse_from(["safelight", "format-card"]).expect_err("unknown");
+        assert_eq!(usage(&error).message, "unrecognized subcommand 'format-card'");
         let error = Cli::try_parse_from(["safelight", "invite", "--expires", "48h"]).expect_err("too long");
         assert!(usage(&error).message.ends_with("24h at most"), "{error}");
     }

@@ -65,6 +65,16 @@ pub fn short(id: &str) -> String {
     id.chars().take(8).collect()
 }
 
+/// How long ago something was, no finer than anybody could use.
+pub fn ago(seconds: u64) -> String {
+    match seconds {
+        0..=89 => "just now".into(),
+        90..=5_399 => format!("{} minutes ago", (seconds + 30) / 60),
+        5_400..=172_799 => format!("{} hours ago", (seconds + 1_800) / 3_600),
+        _ => format!("{} days ago", (seconds + 43_200) / 86_400),
+    }
+}
+
 /// `text` with nothing in it that a terminal would obey.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -100,6 +110,8 @@ mod tests {
         assert_eq!(about(Duration::from_secs(41 * 60)), "about 41 min");
         assert_eq!(about(Duration::from_secs(6 * 86_400)), "about 6 days");
         assert_eq!([1, 59, 60, 729, 1460].map(age), ["1 day", "59 days", "2 months", "24 months", "4 years"]);
+        assert_eq!(ago(5), "just now");
+        assert_eq!(ago(3 * 86_400), "3 days ago");
         assert_eq!(plain("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
     }
 }

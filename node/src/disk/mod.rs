@@ -5,8 +5,10 @@
 //! - [`device`]: what kind of medium lies under a path, which drive it is, how much room it has.
 //! - [`walk`]: the files under an ingested path, in order, with what was skipped and why.
 //! - [`names`]: any path from a catalog made into one that is safe below a folder.
+//! - [`check`]: whether the bytes of a file are the file.
 //! - [`restore`]: files written back below a target folder, and never outside it.
 
+pub mod check;
 pub mod device;
 pub mod direct;
 pub mod durable;

@@ -11,12 +11,13 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use safelight_proto::id::Hash;
 
+use super::check::Check;
+pub use super::check::Wanted;
 use super::device::Device;
 use super::names::{SafePath, beside, tame_name};
 
@@ -37,7 +38,7 @@ pub enum RestoreError {
     #[error("the disk of the target folder is full (writing {0:?})")]
     Full(PathBuf),
     /// The bytes that came are not the file's.
-    #[error("what was written for {path:?} is not the file that was kept: {why}")]
+    #[error("what came for {path:?} is not the file that was kept: {why}")]
     NotTheFile {
         /// Path below the target.
         path: PathBuf,
@@ -65,17 +66,6 @@ impl RestoreError {
             _ => Self::Io { path: path.to_owned(), source },
         }
     }
-}
-
-/// What a file has to be to count as restored.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted {
-    /// Bytes.
-    pub len: u64,
-    /// BLAKE3 of the content.
-    pub hash: Hash,
-    /// Time of last change to set, where it is known.
-    pub modified: Option<SystemTime>,
 }
 
 /// Where a file ended up, relative to the target.
@@ -147,8 +137,7 @@ impl RestoreTarget {
         let _ = file.try_lock();
         Ok(RestoreFile {
             file,
-            hasher: blake3::Hasher::new(),
-            written: 0,
+            check: Check::new(wanted),
             name: safe.name,
             temporary: Temporary { folder, name: temporary },
             moved,
@@ -189,8 +178,7 @@ impl RestoreTarget {
 #[derive(Debug)]
 pub struct RestoreFile {
     file: File,
-    hasher: blake3::Hasher,
-    written: u64,
+    check: Check,
     name: OsString,
     temporary: Temporary,
     moved: bool,
@@ -200,22 +188,13 @@ pub struct RestoreFile {
 impl RestoreFile {
     /// Adds the next bytes. More than the file has is refused.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        self.written += bytes.len() as u64;
-        if self.written > self.wanted.len {
-            return Err(self.not_the_file("it is longer"));
-        }
-        self.hasher.update(bytes);
+        self.check.take(bytes).map_err(|why| self.not_the_file(why))?;
         self.file.write_all(bytes).map_err(|e| RestoreError::io(&self.path(), e))
     }
 
     /// Checks length and hash, makes the bytes durable and gives the file its name.
     pub fn finish(self) -> Result<Restored, RestoreError> {
-        if self.written != self.wanted.len {
-            return Err(self.not_the_file("it is shorter"));
-        }
-        if Hash::from(self.hasher.finalize()) != self.wanted.hash {
-            return Err(self.not_the_file("its hash differs"));
-        }
+        self.check.finish().map_err(|why| self.not_the_file(why))?;
         if let Some(time) = self.wanted.modified {
             // A time the file system cannot hold is not worth a photograph.
             if let Err(error) = self.file.set_modified(time) {
@@ -375,7 +354,7 @@ mod tests {
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use walkdir::WalkDir;
 

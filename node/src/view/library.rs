@@ -60,6 +60,7 @@ pub fn status(
         verdict,
         transfers: transfers(node, &local.sent, rolls),
         work: super::plan::work(node, &local.speeds),
+        drills: super::drills::drills(node, wall_millis()),
         shoots: documents,
         hours: local
             .speeds
@@ -299,7 +300,7 @@ pub fn volumes(node: &Node, local: &Local) -> Vec<doc::VolumeDoc> {
         .collect()
 }
 
-fn rfc3339(millis: u64) -> String {
+pub(super) fn rfc3339(millis: u64) -> String {
     // A clock may say anything; what no calendar has is left at its end.
     let most = Duration::from_secs(253_402_300_799);
     let at = std::time::UNIX_EPOCH + Duration::from_millis(millis).min(most);

@@ -14,6 +14,7 @@ use safelight_proto::id::{LibraryId, NodeId, RecordId, RollId};
 use safelight_proto::record::Roll;
 use unicode_normalization::UnicodeNormalization;
 
+mod drills;
 pub mod library;
 pub mod plan;
 mod shoots;

@@ -2,6 +2,8 @@
 
 /// Shards between nodes: bringing them here, and sending them there.
 pub mod carry;
+/// Recoveries rehearsed.
+pub mod drill;
 /// Catalogs, proofs, records: the small exchanges.
 pub mod errands;
 /// What a node tells of itself, and what it looks after by the clock.

@@ -40,7 +40,7 @@ pub fn salvage(
     let mut found = find(dirs, phrase, reporter)?;
     let target = RestoreTarget::new(to).map_err(|error| Failure::new(error.to_string()))?;
     let mut doc = RestoreDoc::default();
-    let tally = Tally::new(reporter.clone());
+    let tally = Tally::new(reporter.clone(), "restoring");
     let mut folders = Folders::default();
     // Finding is over: what is read from now on is for files.
     found.reads.forget();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Hlc;
 use crate::id::{CodingId, Hash, NodeId, RecordId, RollId, ShootId, VolumeId};
 use crate::vocabulary::{Media, Role, Rule, Site};
 
@@ -42,6 +43,8 @@ pub enum Body {
     Retired(Retired),
     /// A node stands elsewhere while it is filled.
     Seeding(Seeding),
+    /// The loss of a site was rehearsed.
+    Drill(Drill),
 }
 
 /// The library's public reading key, signed by the authority.
@@ -258,6 +261,29 @@ pub struct Seeding {
     pub at: Option<Site>,
 }
 
+/// A rehearsed recovery: files were rebuilt without the shards of a site; the record's time says when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drill {
+    /// The site whose shards were not touched.
+    pub without: Site,
+    /// Every file was rebuilt and identical, and no shard that was met on the way was bad.
+    pub passed: bool,
+    /// Every file that stood was to be rebuilt; else a sample of them.
+    pub all: bool,
+    /// Files that were to be rebuilt.
+    pub files: u64,
+    /// Files that stood.
+    pub of_files: u64,
+    /// Bytes of the files that were rebuilt and identical.
+    pub bytes: u64,
+    /// Files that were not, and bad shards that were met.
+    pub failed: u64,
+    /// Rolls that stood.
+    pub rolls: u64,
+    /// When the latest of these rolls was said: what came later is not covered.
+    pub newest: Hlc,
+}
+
 /// What a record competes for. Records with one key supersede each other; every other record stands beside the rest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
@@ -295,6 +321,8 @@ pub enum Key {
     Retired(Leaver, NodeId),
     /// Where a node stands while it is filled, by whose word.
     Seeding(NodeId, NodeId),
+    /// The last drill without a site, by who held it.
+    Drill(Site, NodeId),
 }
 
 impl Body {
@@ -318,6 +346,7 @@ impl Body {
             Self::Scrubbed(b) => Key::Scrubbed(b.volume, author),
             Self::Retired(b) => Key::Retired(b.what, author),
             Self::Seeding(b) => Key::Seeding(b.node, author),
+            Self::Drill(b) => Key::Drill(b.without.clone(), author),
         }
     }
 

@@ -73,6 +73,7 @@ pub(super) fn to_schema(body: &Body) -> Wire {
             node: b.node.0.to_vec(),
             at: b.at.as_ref().map(|site| site.name().to_owned()).unwrap_or_default(),
         }),
+        Body::Drill(b) => Wire::Drill(drill_to_schema(b)),
     }
 }
 
@@ -136,6 +137,7 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Seeding(b) => {
             Body::Seeding(Seeding { node: NodeId::from_slice(&b.node)?, at: site_or_none(&b.at)? })
         }
+        Wire::Drill(b) => Body::Drill(drill_from_schema(b)?),
     })
 }
 
@@ -264,6 +266,38 @@ fn rule_from_schema(b: schema::Rule) -> Result<RuleInfo> {
         return Err(RecordError::Bounds("rule"));
     }
     Ok(RuleInfo { shoot, rule })
+}
+
+fn drill_to_schema(b: &Drill) -> schema::Drill {
+    schema::Drill {
+        without: b.without.name().to_owned(),
+        passed: b.passed,
+        all: b.all,
+        files: b.files,
+        of_files: b.of_files,
+        bytes: b.bytes,
+        failed: b.failed,
+        rolls: b.rolls,
+        newest: b.newest.0,
+    }
+}
+
+fn drill_from_schema(b: schema::Drill) -> Result<Drill> {
+    // Who says that all went well, and names what did not, is believed neither.
+    if b.passed && b.failed > 0 {
+        return Err(RecordError::Bounds("drill"));
+    }
+    Ok(Drill {
+        without: Site::new(&b.without).ok_or(RecordError::Bounds("site"))?,
+        passed: b.passed,
+        all: b.all,
+        files: b.files,
+        of_files: b.of_files,
+        bytes: b.bytes,
+        failed: b.failed,
+        rolls: b.rolls,
+        newest: Hlc(b.newest),
+    })
 }
 
 fn site_or_none(name: &str) -> Result<Option<Site>> {

@@ -69,6 +69,17 @@ fn bodies() -> Vec<Body> {
         Body::Retired(Retired { what: Leaver::Volume(volume), retired: true }),
         Body::Seeding(Seeding { node, at: Site::new("studio") }),
         Body::Volume(VolumeInfo { since: 1_700_000_000_000, absent: 1_800_000_000_000, ..drive }),
+        Body::Drill(Drill {
+            without: Site::new("Tom's house").expect("a fine name"),
+            passed: false,
+            all: true,
+            files: 2412,
+            of_files: 2413,
+            bytes: 61_200_000_000,
+            failed: 2,
+            rolls: 16,
+            newest: Hlc::at(1_700_000_000_000),
+        }),
     ]
 }
 
@@ -92,6 +103,18 @@ fn golden() {
         })
         .collect();
     assert_eq!(found, frozen);
+}
+
+#[test]
+fn a_drill_did_not_pass_when_something_failed() {
+    let drills = bodies()
+        .into_iter()
+        .filter_map(|body| if let Body::Drill(drill) = body { Some(drill) } else { None });
+    for drill in drills {
+        let both = Body::Drill(Drill { passed: true, ..drill });
+        let record = Record::sign(LIBRARY, Hlc(1), both, &key());
+        assert_eq!(Record::parse(LIBRARY, &record.bytes), Err(RecordError::Bounds("drill")));
+    }
 }
 
 #[test]

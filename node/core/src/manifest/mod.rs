@@ -16,9 +16,11 @@ use safelight_proto::record::{Body, Hlc, Key, Record};
 
 use crate::members::{Members, Permission};
 
+mod drill;
 mod trash;
 mod view;
 
+pub use drill::*;
 pub use trash::*;
 pub use view::*;
 

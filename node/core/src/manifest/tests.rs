@@ -2,7 +2,9 @@ use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use safelight_proto::id::CodingId;
 use safelight_proto::id::{RollId, VolumeId};
-use safelight_proto::record::{Admit, Audit, Delegate, Founding, Head, Holding, Layout, NodeInfo, RuleInfo};
+use safelight_proto::record::{
+    Admit, Audit, Delegate, Drill, Founding, Head, Holding, Layout, NodeInfo, RuleInfo, Trash,
+};
 use safelight_proto::vocabulary::{Role, Rule, Site};
 
 use super::*;
@@ -113,6 +115,80 @@ fn holdings_count_only_from_the_volumes_own_node() {
     assert!(!audited.believed(&roll, &volume));
 }
 
+fn drill(without: &str, all: bool, standing: &Standing) -> Body {
+    Body::Drill(Drill {
+        without: site(without),
+        passed: true,
+        all,
+        files: standing.files,
+        of_files: standing.files,
+        bytes: 1,
+        failed: 0,
+        rolls: standing.rolls,
+        newest: standing.newest,
+    })
+}
+
+#[test]
+fn the_latest_drill_of_any_studio_counts_and_a_vaults_never() {
+    let mut manifest = merged(membership());
+    let none = Standing::default();
+    assert_eq!(
+        manifest.merge(say(2, 20, drill("studio", true, &none)), &mut Change::default()),
+        Merged::Waiting
+    );
+    assert_eq!(manifest.drill(&site("studio")), None);
+    for (author, at) in [(1, 9), (3, 12), (1, 10)] {
+        manifest.merge(say(author, at, drill("Studio", author == 3, &none)), &mut Change::default());
+    }
+    let last = manifest.drill(&site("STUDIO")).expect("held");
+    assert_eq!((last.at, last.author, last.drill.all), (Hlc::at(12), id(3), true));
+    assert_eq!(manifest.drills(&site("studio")).count(), 2, "one of each author");
+    assert_eq!(manifest.drill(&site("friend")), None);
+}
+
+#[test]
+fn a_drill_covers_what_stood_then_and_nothing_later() {
+    let roll = |n: u8, files: u64| {
+        Body::Roll(safelight_proto::record::Roll {
+            roll: RollId([n; 32]),
+            shoot: safelight_proto::id::ShootId([1; 16]),
+            shoot_name: vec![],
+            references: BTreeSet::new(),
+            data_bytes: 4096,
+            catalog_bytes: 4096,
+            sealed_hash: safelight_proto::id::Hash([n; 32]),
+            wrapped_key: [0; 80],
+            catalog_hash: safelight_proto::id::Hash([n; 32]),
+            files,
+            bytes: 10,
+        })
+    };
+    let mut manifest = merged(membership());
+    assert_eq!(manifest.standing(), Standing::default());
+    manifest.merge(say(1, 10, roll(1, 7)), &mut Change::default());
+    manifest.merge(say(1, 12, roll(2, 3)), &mut Change::default());
+    let standing = manifest.standing();
+    let expected = Standing { rolls: 2, files: 10, oldest: Hlc::at(10), newest: Hlc::at(12) };
+    assert_eq!(standing, expected);
+    manifest.merge(say(1, 13, drill("studio", true, &standing)), &mut Change::default());
+    manifest.merge(say(1, 13, drill("friend", false, &standing)), &mut Change::default());
+    let covers = |manifest: &Manifest, name: &str| {
+        manifest.drill(&site(name)).expect("held").covers(&manifest.standing())
+    };
+    assert!(covers(&manifest, "studio"));
+    assert!(!covers(&manifest, "friend"), "a sample never covers all");
+    let mut later = manifest.clone();
+    later.merge(say(1, 14, roll(3, 0)), &mut Change::default());
+    assert!(!covers(&later, "studio"));
+    // One that was said before and came only now was not rebuilt either.
+    manifest.merge(say(3, 11, roll(4, 1)), &mut Change::default());
+    assert!(!covers(&manifest, "studio"));
+    let gone = Trash { roll: RollId([4; 32]), all: true, hidden: BTreeSet::new() };
+    manifest.merge(say(1, 15, Body::Trash(gone)), &mut Change::default());
+    assert!(covers(&manifest, "studio"), "what is deleted need not be covered");
+}
+
 /// Records that compete for few keys, by members and strangers, before and after each other.
 fn any_record() -> impl Strategy<Value = Record> {
     let body = prop_oneof![
@@ -136,6 +212,11 @@ fn any_record() -> impl Strategy<Value = Record> {
             role: if studio { Role::Studio } else { Role::Vault },
             site: site("x")
         })),
+        (0u64..3, any::<bool>()).prop_map(|(n, one)| drill(
+            if one { "a" } else { "b" },
+            one,
+            &Standing { files: n, ..Standing::default() }
+        )),
         (1u8..6).prop_map(|n| Body::Delegate(Delegate { node: id(n) })),
     ];
     (prop_oneof![Just(AUTHORITY), 1u8..6], 1u64..6, body).prop_map(|(author, at, body)| say(author, at, body))

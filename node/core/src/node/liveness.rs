@@ -20,6 +20,11 @@ impl Liveness {
         self.started.get_or_insert(now.steady);
     }
 
+    /// How long this node has been running, milliseconds.
+    pub(super) fn running_for(&self, now: Now) -> u64 {
+        now.steady.saturating_sub(self.started.unwrap_or(now.steady))
+    }
+
     pub(super) fn part(&mut self, peer: NodeId, now: Now) {
         self.parted.insert(peer, now.steady);
     }

@@ -17,6 +17,7 @@ use crate::time::{Clock, Now};
 mod admission;
 mod care;
 mod caretaker;
+mod drill;
 mod exchange;
 mod forecast;
 mod ground;

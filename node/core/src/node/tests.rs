@@ -15,6 +15,7 @@ use super::*;
 use crate::event::{Committed, Ending, Made, Memory, Question, Remake};
 
 mod audits;
+mod drill;
 mod forecast;
 mod hours;
 mod repair;

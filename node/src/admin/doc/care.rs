@@ -1,8 +1,8 @@
-//! What care of the library comes to: verifications.
+//! What care of the library comes to: verifications, drills.
 
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
+use super::{SourceDoc, Verdict};
 
 /// `verify`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,4 +49,77 @@ pub struct UnverifiedDoc {
     pub path: String,
     /// Why.
     pub reason: String,
+}
+
+/// `drill`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DrillDoc {
+    /// The site whose shards were not touched.
+    pub without: String,
+    /// Files that were to be rebuilt.
+    pub files_tested: u64,
+    /// Files that were rebuilt and identical.
+    pub files_passed: u64,
+    /// Files that the library has.
+    pub files: u64,
+    /// Bytes of the files that were rebuilt and identical.
+    pub bytes: u64,
+    /// Files that were not, and bad shards that were met on the way.
+    pub failed: Vec<DrillFailureDoc>,
+    /// Nothing failed.
+    pub passed: bool,
+    /// Every file was to be rebuilt, not a sample.
+    pub all: bool,
+    /// Where the bytes came from.
+    pub sources: Vec<SourceDoc>,
+    /// The library's verdict at the end: a drill does not change it, what it found may.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A file that was not rebuilt, or a shard that was bad.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillFailureDoc {
+    /// The file; null when it is a shard or a whole roll.
+    pub path: Option<String>,
+    /// What is wrong.
+    pub error: String,
+    /// The roll of a bad shard.
+    pub roll: Option<String>,
+    /// Its index.
+    pub index: Option<u8>,
+    /// Its volume.
+    pub volume: Option<String>,
+    /// The name of the node that has it.
+    pub node: Option<String>,
+    /// Where that is.
+    pub site: Option<String>,
+}
+
+/// The last drill without a site, in `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateDoc {
+    /// The site.
+    pub without: String,
+    /// Every file was rebuilt and identical, and no bad shard was met.
+    pub passed: bool,
+    /// When: RFC 3339, UTC.
+    pub at: String,
+    /// How long ago.
+    pub age_seconds: u64,
+    /// Files that were to be rebuilt.
+    pub files_tested: u64,
+    /// Files that the library had then.
+    pub files: u64,
+    /// Bytes of the files that were rebuilt and identical.
+    pub bytes: u64,
+    /// Files that were not, and bad shards that were met.
+    pub failed: u64,
+    /// All that stands now was rebuilt then: it was no sample, and nothing came since.
+    pub covers_all: bool,
+    /// Something came since.
+    pub outdated: bool,
+    /// The name of the node that held it.
+    pub by: String,
 }

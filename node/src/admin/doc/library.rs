@@ -75,6 +75,9 @@ pub struct StatusDoc {
     /// The hours in which shards may go to and from this node; null when they may at any time.
     #[serde(default)]
     pub hours: Option<HoursDoc>,
+    /// The last drill without each site, where there was one.
+    #[serde(default)]
+    pub drills: Vec<super::CertificateDoc>,
     /// Sentences on anything that makes the verdict weaker than it looks (shared drives, a clock that is wrong).
     #[serde(default)]
     pub warnings: Vec<String>,

@@ -95,6 +95,19 @@ fn status() {
         }],
         work: vec![link()],
         hours: Some(HoursDoc { limit: "22:00-07:00".into(), within: false }),
+        drills: vec![CertificateDoc {
+            without: "studio".into(),
+            passed: true,
+            at: "2026-11-22T10:00:00Z".into(),
+            age_seconds: 7,
+            files_tested: 1,
+            files: 3,
+            bytes: 10,
+            failed: 0,
+            covers_all: false,
+            outdated: false,
+            by: "tom".into(),
+        }],
         warnings: vec![],
         trust_declared: true,
     };
@@ -105,7 +118,11 @@ fn status() {
             "shoots": [shoot_json()], "nodes": [node_json()], "volumes": [volume_json()],
             "transfers": [{"peer": "tom", "bytes_done": 1, "bytes_total": 2, "eta_seconds": 3}],
             "work": [link_json()],
-            "hours": {"limit": "22:00-07:00", "within": false}, "warnings": [], "trust_declared": true,
+            "hours": {"limit": "22:00-07:00", "within": false},
+            "drills": [{"without": "studio", "passed": true, "at": "2026-11-22T10:00:00Z", "age_seconds": 7,
+                        "files_tested": 1, "files": 3, "bytes": 10, "failed": 0, "covers_all": false, "outdated": false,
+                        "by": "tom"}],
+            "warnings": [], "trust_declared": true,
         }),
     );
 }
@@ -189,6 +206,32 @@ fn plan() {
                        "fatal_sites": ["studio"], "files_lost": 0},
             "heals": false,
             "unhealable": [{"site": "studio", "volume": null, "name": "studio", "last_studio": true}],
+        }),
+    );
+}
+
+#[test]
+fn drill() {
+    let file = DrillFailureDoc { path: Some("a".into()), error: "e".into(), ..DrillFailureDoc::default() };
+    let document = DrillDoc {
+        without: "studio".into(),
+        files_tested: 2,
+        files_passed: 1,
+        files: 3,
+        bytes: 10,
+        failed: vec![file],
+        passed: false,
+        all: true,
+        sources: vec![],
+        verdict: Verdict::Safe,
+        seconds: 1.5,
+    };
+    same(
+        document,
+        json!({
+            "without": "studio", "files_tested": 2, "files_passed": 1, "files": 3, "bytes": 10, "passed": false, "all": true, "sources": [],
+            "failed": [{"path": "a", "error": "e", "roll": null, "index": null, "volume": null, "node": null, "site": null}],
+            "verdict": "safe", "seconds": 1.5,
         }),
     );
 }

@@ -49,7 +49,7 @@ pub fn verify(document: &VerifyDoc) -> String {
     text
 }
 
-fn safety(verdict: Verdict) -> &'static str {
+pub(super) fn safety(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Safe => "The photos are safe: every shoot meets its rule.\n",
         Verdict::CatchingUp => {

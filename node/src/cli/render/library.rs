@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::name_or_sealed;
 use super::table::{Align, table};
+use super::{drill, name_or_sealed};
 use crate::admin::doc::{
     ConfigDoc, FilesDoc, LostDoc, NodeDoc, NodeState, NodesDoc, RuleDoc, ShootDoc, ShootsDoc, StatusDoc,
     TransferDoc, Verdict, VolumeDoc, VolumeState, VolumesDoc,
@@ -27,6 +27,7 @@ pub fn status(document: &StatusDoc) -> String {
     if troubled.len() > MOST_TOLD {
         text.push_str(&format!("  and {} more; `safelight shoots` lists them\n", troubled.len() - MOST_TOLD));
     }
+    text.push_str(&drill::alarms(document));
     for warning in &document.warnings {
         text.push_str(&format!("  Note: {}\n", plain(warning)));
     }
@@ -48,6 +49,7 @@ pub fn status(document: &StatusDoc) -> String {
         text.push_str(&format!("\nTo be done\n{}", super::plan::links(&document.work)));
     }
     text.push_str(&format!("\nSites\n{}", sites(document)));
+    text.push_str(&drill::drills(document));
     text.push_str(&format!("\nNodes\n{}", nodes_table(&document.nodes)));
     text.push_str(&format!("\nVolumes\n{}", volumes_table(&document.volumes, &document.nodes)));
     text

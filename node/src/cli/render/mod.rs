@@ -2,6 +2,8 @@
 
 mod care;
 
+mod drill;
+
 mod library;
 
 mod plan;
@@ -42,6 +44,8 @@ pub enum View {
     Recover,
     /// `verify`
     Verify,
+    /// `drill`
+    Drill,
     /// `delete`
     Deleted,
     /// `trash`
@@ -81,6 +85,7 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Rule => library::rule(&read(document)?),
         View::Config => library::config(&read(document)?),
         View::Verify => care::verify(&read(document)?),
+        View::Drill => drill::drill(&read(document)?),
         View::Lost => library::lost(&read(document)?),
         View::Plan => plan::plan(&read(document)?),
         View::Deleted => trash::deleted(&read(document)?),

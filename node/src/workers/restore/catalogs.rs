@@ -17,7 +17,7 @@ use crate::view::ShootView;
 impl Work<'_> {
     /// The catalogs of a shoot, without the files that are deleted. Those that are not here yet are waited for, and in the end read from shards; what
     /// cannot be had either way is listed as failed.
-    pub(super) async fn catalogs(
+    pub(in crate::workers) async fn catalogs(
         &mut self,
         shoot: &ShootView,
         folder: Option<&str>,
@@ -101,6 +101,28 @@ impl Work<'_> {
             }
         }
         Ok(Err(Obstacle { why: "its shards cannot be read".into(), hope: true }))
+    }
+}
+
+impl Work<'_> {
+    /// Whether the list of files of `roll`, read from its shards, is the one that is known; else why not.
+    pub(in crate::workers) async fn prove_catalog(
+        &mut self,
+        roll: &Roll,
+        hidden: Option<&BTreeSet<u32>>,
+        known: &Catalog,
+    ) -> Result<Result<(), String>, Failure> {
+        loop {
+            match self.catalog_from_shards(roll).await? {
+                Ok(mut catalog) => {
+                    hide(&mut catalog, hidden);
+                    let other = || "it is not the one that is known here".into();
+                    return Ok(if catalog == *known { Ok(()) } else { Err(other()) });
+                }
+                Err(obstacle) if obstacle.hope && self.pause().await? => {}
+                Err(obstacle) => return Ok(Err(obstacle.why)),
+            }
+        }
     }
 }
 

@@ -35,6 +35,9 @@ pub enum Fault {
     /// It will not do for this restore.
     #[error("{0}")]
     Bad(String),
+    /// Its holder says that it does not have it, or does not give it. It may do later.
+    #[error("its holder says: {0}")]
+    Refused(String),
     /// It may do later.
     #[error("{0}")]
     Passing(String),
@@ -88,6 +91,11 @@ impl Spans {
             unit_offset(units.start, unit) / GROUP..unit_offset(units.end, unit).div_ceil(GROUP)
         };
         Groups::from_ranges(self.units.iter().map(groups))
+    }
+
+    /// The units.
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.units.iter().cloned().flatten()
     }
 
     fn batch_units(&self) -> u64 {
@@ -179,6 +187,11 @@ impl Feed {
     pub fn unit(&self, number: u64) -> &[u8] {
         let start = (number - self.batch.0) * self.unit;
         &self.batch.1[start as usize..(start + self.unit) as usize]
+    }
+
+    /// Reads all units, for nothing but to know that they can be read. Blocks; `stop` is asked while waiting.
+    pub fn drain(&mut self, spans: &Spans, stop: &dyn Fn() -> bool) -> Result<(), Fault> {
+        spans.numbers().try_for_each(|number| self.advance(number, stop))
     }
 
     fn receive(&self, stop: &dyn Fn() -> bool) -> Batch {

@@ -104,6 +104,12 @@ pub fn wanted_files(
     files
 }
 
+/// A file that is rebuilt for its own sake: from where its catalog says, and from nowhere else.
+pub fn whole_file(roll: RollId, entry: &Entry, folder: &str) -> WantedFile {
+    let path = entry.raw_path.as_deref().unwrap_or(entry.path.as_bytes());
+    wanted_file(roll, entry, path, Some(folder), false)
+}
+
 fn wanted_file(roll: RollId, entry: &Entry, path: &[u8], folder: Option<&str>, older: bool) -> WantedFile {
     let (shown, path) = match folder {
         Some(folder) => (format!("{folder}/{}", entry.path), [folder.as_bytes(), b"/", path].concat()),

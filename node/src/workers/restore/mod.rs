@@ -16,14 +16,17 @@ pub mod files;
 mod open;
 mod outcome;
 mod passes;
+mod read;
+pub(super) mod rehearsal;
 mod sources;
 mod spread;
 mod stretch;
 pub mod tally;
+pub(super) mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trouble;
-mod work;
+pub(super) mod work;
 pub mod writer;
 
 use std::path::PathBuf;
@@ -42,6 +45,7 @@ use crate::admin::operator::{Failure, Outcome, Reporter};
 use crate::shell::Shell;
 use crate::view::{ShootView, find_shoot, shoots};
 use files::{Filter, Folders};
+use target::Target;
 use work::Work;
 
 /// What is to be brought back.
@@ -90,14 +94,15 @@ pub async fn restore_files(
         return Err(Failure::usage(message));
     }
     let chosen = chosen(shell, &request.what).await?;
-    let mut work = Work::new(shell, &request.to, filter, request.without, reporter)?;
+    let target = Target::folder(&request.to).map_err(|error| Failure::new(error.to_string()))?;
+    let mut work = Work::new(shell, target, request.without, reporter, "restoring");
     let mut folders = Folders::default();
     for shoot in &chosen {
         let folder = match &request.what {
             Selection::All => Some(folders.name(&title(shoot))),
             Selection::Shoot(_) => None,
         };
-        work.shoot(shoot, folder.as_deref()).await?;
+        work.shoot(shoot, folder.as_deref(), &filter).await?;
     }
     work.finish(began).await
 }
@@ -113,11 +118,11 @@ async fn chosen(shell: &Arc<Shell>, what: &Selection) -> Result<Vec<ShootView>, 
 }
 
 /// What to call a shoot whose name does not open.
-fn title(shoot: &ShootView) -> String {
+pub(super) fn title(shoot: &ShootView) -> String {
     let id = || shoot.ids.first().map_or_else(String::new, |id| id.short());
     shoot.name.clone().unwrap_or_else(|| format!("shoot {}", id()))
 }
 
-fn stopped(error: crate::driver::Stopped) -> Failure {
+pub(super) fn stopped(error: crate::driver::Stopped) -> Failure {
     Failure::new(error.to_string())
 }

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use super::feed::{Fault, Feed, Spans};
 use super::sources::Source;
 use crate::shell::Shell;
-use crate::workers::carry::open_shard;
+use crate::workers::carry::{CarryError, open_shard};
 
 /// Starts to read units of a shard of `bytes`. What is `urgent` does not wait for another node's hours.
 pub async fn open(
@@ -21,7 +21,10 @@ pub async fn open(
         let (shard, groups) = ((source.hash, bytes), spans.groups());
         let stream = open_shard(&shell.net, source.node, shard, &groups, urgent).await;
         // Whatever it was, the node may do better the next time it is asked.
-        let stream = stream.map_err(|error| Fault::Passing(error.to_string()))?;
+        let stream = stream.map_err(|error| match error {
+            CarryError::Refused(why) => Fault::Refused(why),
+            other => Fault::Passing(other.to_string()),
+        })?;
         return Ok(Feed::remote(source.index, source.hash, stream, spans, Handle::current()));
     }
     let volume = shell.volumes.get(&source.volume);

@@ -20,10 +20,11 @@ impl Work<'_> {
                 Ok(restored) => {
                     self.doc.files += 1;
                     self.doc.bytes += job.file.wanted.len;
+                    job.came = true;
                     match restored {
-                        Restored::Written(_) => {}
-                        Restored::Kept(_) => self.doc.files_kept += 1,
-                        Restored::Renamed(path) => self.doc.renamed.push(RenamedDoc {
+                        None | Some(Restored::Written(_)) => {}
+                        Some(Restored::Kept(_)) => self.doc.files_kept += 1,
+                        Some(Restored::Renamed(path)) => self.doc.renamed.push(RenamedDoc {
                             path: job.file.shown.clone(),
                             written_as: path.to_string_lossy().into_owned(),
                         }),

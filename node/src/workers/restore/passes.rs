@@ -28,6 +28,8 @@ pub struct Job {
     done: u64,
     /// Nothing more is to be done for it.
     pub over: bool,
+    /// It came back.
+    pub came: bool,
 }
 
 /// A stretch of a roll's plaintext that belongs to a file.
@@ -42,7 +44,7 @@ pub struct Piece {
 impl Job {
     /// A file of which nothing is written.
     pub fn new(file: WantedFile) -> Self {
-        Self { file, at: 0, done: 0, over: false }
+        Self { file, at: 0, done: 0, over: false, came: false }
     }
 
     /// The part that comes next.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use safelight_core::node::Node;
-use safelight_proto::id::{CodingId, Hash, NodeId, RollId, VolumeId};
+use safelight_proto::id::{CodingId, Hash, NodeId, RecordId, RollId, VolumeId};
 use safelight_proto::record::Roll;
 use safelight_proto::shard::{Geometry, StreamShape};
 use safelight_proto::vocabulary::Site;
@@ -33,6 +33,29 @@ pub struct Source {
     pub believed: bool,
     /// Its holder was declared lost.
     pub lost: bool,
+    /// The record by which its holder says that it has it.
+    pub claim: Option<RecordId>,
+}
+
+/// Which of the shards that may be used are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Whichever cost least.
+    Cheapest,
+    /// The data itself first, as far as it can be had; no arithmetic, but for what is missing.
+    DataFirst,
+    /// As many parity shards as can be had, those of other indexes than these first.
+    ParityFirst(BTreeSet<u8>),
+}
+
+impl Order {
+    fn rank(&self, index: u8, k: u8) -> (bool, bool) {
+        match self {
+            Self::Cheapest => (false, false),
+            Self::DataFirst => (index >= k, false),
+            Self::ParityFirst(used) => (index < k, used.contains(&index)),
+        }
+    }
 }
 
 /// One coding of a roll and its shards.
@@ -107,6 +130,7 @@ fn source(node: &Node, roll: &RollId, volume: VolumeId, index: u8, hash: Hash) -
         },
         believed: manifest.believed(roll, &volume),
         lost: !node.counts(&host),
+        claim: manifest.claim(roll, &volume),
     })
 }
 
@@ -125,8 +149,8 @@ impl Source {
 }
 
 impl CodingSources {
-    /// The cheapest k shards of those that may be used, by index; nothing when there are too few.
-    fn choose(&self, may: &impl Fn(&Source) -> bool) -> Option<(u32, Vec<&Source>)> {
+    /// The first k shards in that order of those that may be used, by index; nothing when there are too few.
+    fn choose(&self, may: &impl Fn(&Source) -> bool, order: &Order) -> Option<(u32, Vec<&Source>)> {
         let k = self.geometry.k;
         let mut best: BTreeMap<u8, &Source> = BTreeMap::new();
         for source in self.shards.iter().filter(|source| may(source)) {
@@ -136,7 +160,7 @@ impl CodingSources {
             }
         }
         let mut chosen: Vec<&Source> = best.into_values().collect();
-        chosen.sort_by_key(|source| (source.cost(k), source.index));
+        chosen.sort_by_key(|source| (order.rank(source.index, k), source.cost(k), source.index));
         chosen.truncate(k.into());
         chosen.sort_by_key(|source| source.index);
         let cost = chosen.iter().map(|source| source.cost(k)).sum();
@@ -147,8 +171,19 @@ impl CodingSources {
 impl RollSources {
     /// The coding to read and the k shards of it to read from, of those that may be used.
     pub fn choose(&self, may: impl Fn(&Source) -> bool) -> Option<(&CodingSources, Vec<&Source>)> {
-        let ways = self.codings.iter().filter_map(|coding| Some((coding, coding.choose(&may)?)));
-        let (coding, (_, chosen)) = ways.min_by_key(|(_, (cost, _))| *cost)?;
+        self.choose_by(may, &Order::Cheapest)
+    }
+
+    /// The coding that is cheapest to read, and k shards of it in an order, of those that may be used.
+    pub fn choose_by(
+        &self,
+        may: impl Fn(&Source) -> bool,
+        order: &Order,
+    ) -> Option<(&CodingSources, Vec<&Source>)> {
+        let ways =
+            self.codings.iter().filter_map(|coding| Some((coding, coding.choose(&may, &Order::Cheapest)?)));
+        let (coding, _) = ways.min_by_key(|(_, (cost, _))| *cost)?;
+        let (_, chosen) = coding.choose(&may, order)?;
         Some((coding, chosen))
     }
 
@@ -190,5 +225,64 @@ impl RollSources {
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(index: u8, near: bool, site: &str) -> Source {
+        Source {
+            index,
+            hash: Hash([index; 32]),
+            volume: VolumeId([index; 16]),
+            node: NodeId([index; 32]),
+            name: site.into(),
+            site: Site::new(site).unwrap(),
+            here: near,
+            near,
+            within_reach: true,
+            believed: true,
+            lost: false,
+            claim: None,
+        }
+    }
+
+    /// A coding of 2 data shards elsewhere and 2 parity shards here.
+    fn coding() -> CodingSources {
+        let shape = StreamShape { data_bytes: 1 << 20, catalog_bytes: 4096 };
+        let shards = [(0, false), (1, false), (2, true), (3, true)];
+        CodingSources {
+            coding: CodingId([1; 16]),
+            geometry: Geometry::checked(shape, 2, 16 * 1024).unwrap(),
+            shards: shards
+                .map(|(index, near)| source(index, near, if near { "studio" } else { "friend" }))
+                .into(),
+        }
+    }
+
+    fn chosen(may: impl Fn(&Source) -> bool, order: &Order) -> Vec<u8> {
+        let coding = coding();
+        let (_, chosen) = coding.choose(&may, order).expect("enough");
+        chosen.iter().map(|source| source.index).collect()
+    }
+
+    #[test]
+    fn restores_take_what_is_near_and_drills_what_proves_more() {
+        let parity_first = |used: &[u8]| Order::ParityFirst(used.iter().copied().collect());
+        let all = |_: &Source| true;
+        assert_eq!(chosen(all, &Order::Cheapest), [2, 3]);
+        assert_eq!(chosen(all, &Order::DataFirst), [0, 1]);
+        assert_eq!(chosen(all, &parity_first(&[0, 1])), [2, 3]);
+        let not = |left_out: u8| move |source: &Source| source.index != left_out;
+        assert_eq!(chosen(not(0), &Order::DataFirst), [1, 2]);
+        assert_eq!(chosen(not(0), &parity_first(&[1, 2])), [2, 3]);
+        assert_eq!(
+            chosen(not(3), &parity_first(&[0, 2])),
+            [1, 2],
+            "the one that took no part is rather read"
+        );
+        assert!(coding().choose(&|source: &Source| source.index == 1, &Order::DataFirst).is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! How far a restore is, told to the caller as it goes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::admin::operator::{Progress, Reporter};
@@ -9,13 +10,15 @@ use crate::admin::operator::{Progress, Reporter};
 pub struct Tally {
     reporter: Reporter,
     progress: Mutex<Progress>,
+    /// Files were counted already: this is a second time through them.
+    again: AtomicBool,
 }
 
 impl Tally {
     /// Nothing done yet.
-    pub fn new(reporter: Reporter) -> Self {
-        let progress = Progress { phase: "restoring".into(), ..Progress::default() };
-        Self { reporter, progress: Mutex::new(progress) }
+    pub fn new(reporter: Reporter, phase: &str) -> Self {
+        let progress = Progress { phase: phase.into(), ..Progress::default() };
+        Self { reporter, progress: Mutex::new(progress), again: AtomicBool::new(false) }
     }
 
     /// So many more files and bytes are to be done.
@@ -23,6 +26,14 @@ impl Tally {
         self.change(|progress| {
             progress.files_total = Some(progress.files_total.unwrap_or(0) + files);
             progress.bytes_total = Some(progress.bytes_total.unwrap_or(0) + bytes);
+        });
+    }
+
+    /// Of the bytes that are expected so many turned out to be so many.
+    pub fn correct(&self, expected: u64, really: u64) {
+        self.change(|progress| {
+            let total = progress.bytes_total.unwrap_or(0).saturating_sub(expected).saturating_add(really);
+            progress.bytes_total = Some(total);
         });
     }
 
@@ -38,7 +49,14 @@ impl Tally {
 
     /// A file is done.
     pub fn file(&self) {
-        self.change(|progress| progress.files_done += 1);
+        if !self.again.load(Ordering::Relaxed) {
+            self.change(|progress| progress.files_done += 1);
+        }
+    }
+
+    /// The files that follow were counted already, or not.
+    pub fn again(&self, again: bool) {
+        self.again.store(again, Ordering::Relaxed);
     }
 
     /// What the restore waits for, if it does.

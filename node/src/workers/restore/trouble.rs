@@ -64,25 +64,25 @@ impl Troubles {
         Obstacle { why, hope: known.choose(|source| self.may_later(source)).is_some() }
     }
 
-    /// Notes that a source failed. A damaged shard of ours is looked at as a whole and moved aside.
-    pub(super) async fn blame(&mut self, source: &Source, fault: Fault) {
+    /// Notes that a source failed. A damaged shard of ours is looked at as a whole and moved aside; says whether it was.
+    pub(super) async fn blame(&mut self, source: &Source, fault: &Fault) -> bool {
         tracing::warn!(shard = %source.hash.short(), node = %source.node.short(), "a shard cannot be read: {fault}");
-        if fault == Fault::Damaged && source.here {
-            self.set_aside(source).await;
-        }
+        let bad = *fault == Fault::Damaged && source.here && self.set_aside(source).await;
         let trouble =
             self.known.entry((source.volume, source.hash)).or_insert(Trouble { times: 0, until: None });
         trouble.times += 1;
-        let again = matches!(fault, Fault::Passing(_) | Fault::Damaged) && trouble.times <= RETRIES;
-        trouble.until = again.then(|| Instant::now() + RETRY);
+        let again = matches!(fault, Fault::Passing(_) | Fault::Refused(_) | Fault::Damaged);
+        trouble.until = (again && trouble.times <= RETRIES).then(|| Instant::now() + RETRY);
+        bad
     }
 
     /// Moves a shard aside that is really damaged, and tells the core. Where only its outboard was bad, that is made
     /// again and the shard stays.
-    async fn set_aside(&self, source: &Source) {
-        let Some(volume) = self.shell.volumes.get(&source.volume) else { return };
-        if let Err(StoreError::Damaged(_)) = volume.verify(source.hash).await {
-            carry::set_aside(&self.shell, &volume, source.hash).await;
+    async fn set_aside(&self, source: &Source) -> bool {
+        let Some(volume) = self.shell.volumes.get(&source.volume) else { return false };
+        match volume.verify(source.hash).await {
+            Err(StoreError::Damaged(_)) => carry::set_aside(&self.shell, &volume, source.hash).await,
+            _ => false,
         }
     }
 }

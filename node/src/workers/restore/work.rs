@@ -1,31 +1,24 @@
 //! From pass to pass until every file is back, or cannot come back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::future::join_all;
-use safelight_core::restore::{ReadPlan, RollReader};
-use safelight_core::seal::{Opener, WrappedKey};
 use safelight_proto::id::{CodingId, RollId};
-use safelight_proto::record::Roll;
 use safelight_proto::vocabulary::Site;
 
-use super::feed::Feed;
-use super::files::{Filter, wanted_files};
-use super::open::open;
+use super::files::{Filter, WantedFile, wanted_files};
 use super::passes::{Job, next_roll, ready, runs};
+use super::rehearsal::Rehearsal;
 use super::sources::{RollSources, Source, roll_sources};
 use super::spread::Spread;
-use super::stretch::{self, Ended};
 use super::tally::Tally;
+use super::target::Target;
 use super::trouble::{Obstacle, Troubles};
 use super::writer::{Results, Writer};
 use crate::admin::doc::{RestoreDoc, SourceDoc};
 use crate::admin::operator::{Failure, Reporter};
-use crate::disk::restore::RestoreTarget;
 use crate::shell::Shell;
 use crate::view::ShootView;
 
@@ -41,45 +34,46 @@ pub(super) enum Attempt {
 }
 
 /// One restore: its target, what it learnt about sources, and what came of it.
-pub(super) struct Work<'a> {
+pub(in crate::workers) struct Work<'a> {
     pub(super) shell: &'a Arc<Shell>,
     pub(super) reporter: &'a Reporter,
-    target: Arc<RestoreTarget>,
-    filter: Filter,
-    troubles: Troubles,
-    pub(super) tally: Arc<Tally>,
-    pub(super) doc: RestoreDoc,
-    taken: BTreeMap<String, u64>,
-    wrong_codings: BTreeSet<CodingId>,
+    target: Arc<Target>,
+    pub(super) troubles: Troubles,
+    pub(in crate::workers) tally: Arc<Tally>,
+    pub(in crate::workers) doc: RestoreDoc,
+    pub(super) taken: BTreeMap<String, u64>,
+    pub(super) wrong_codings: BTreeSet<CodingId>,
+    /// What a rehearsal takes note of; nothing when this is no rehearsal.
+    pub(in crate::workers) rehearsal: Option<Rehearsal>,
     /// How long the caller was kept waiting so far, in all.
     waited: Duration,
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(
+    /// Nothing is back yet. `phase` is what it is called meanwhile.
+    pub(in crate::workers) fn new(
         shell: &'a Arc<Shell>,
-        to: &Path,
-        filter: Filter,
+        target: Target,
         without: Vec<Site>,
         reporter: &'a Reporter,
-    ) -> Result<Self, Failure> {
-        let target = RestoreTarget::new(to).map_err(|error| Failure::new(error.to_string()))?;
-        Ok(Self {
+        phase: &str,
+    ) -> Self {
+        Self {
             shell,
             reporter,
             target: Arc::new(target),
-            filter,
             troubles: Troubles::new(Arc::clone(shell), without),
-            tally: Arc::new(Tally::new(reporter.clone())),
+            tally: Arc::new(Tally::new(reporter.clone(), phase)),
             doc: RestoreDoc::default(),
             taken: BTreeMap::new(),
             wrong_codings: BTreeSet::new(),
+            rehearsal: None,
             waited: Duration::ZERO,
-        })
+        }
     }
 
     /// Makes the names durable and gives the document.
-    pub(super) async fn finish(mut self, began: Instant) -> Result<RestoreDoc, Failure> {
+    pub(in crate::workers) async fn finish(mut self, began: Instant) -> Result<RestoreDoc, Failure> {
         let target = Arc::clone(&self.target);
         blocking(move || target.finish())
             .await?
@@ -93,13 +87,26 @@ impl<'a> Work<'a> {
     }
 
     /// Brings the files of one shoot back.
-    pub(super) async fn shoot(&mut self, shoot: &ShootView, folder: Option<&str>) -> Result<(), Failure> {
+    pub(super) async fn shoot(
+        &mut self,
+        shoot: &ShootView,
+        folder: Option<&str>,
+        filter: &Filter,
+    ) -> Result<(), Failure> {
         let catalogs = self.catalogs(shoot, folder).await?;
-        let mut files = wanted_files(&catalogs, folder, &self.filter);
+        let mut files = wanted_files(&catalogs, folder, filter);
         drop(catalogs);
         self.tally.expect(files.len() as u64, files.iter().map(|file| file.wanted.len).sum());
         // The newest of each path first: the name is theirs.
         files.sort_by_key(|file| file.older);
+        self.files(files).await.map(drop)
+    }
+
+    /// Brings these files back, the older versions of paths last; gives those that came.
+    pub(in crate::workers) async fn files(
+        &mut self,
+        files: Vec<WantedFile>,
+    ) -> Result<Vec<WantedFile>, Failure> {
         let (target, reporter, tally) =
             (Arc::clone(&self.target), self.reporter.clone(), Arc::clone(&self.tally));
         let (mut jobs, there) = blocking(move || {
@@ -110,7 +117,7 @@ impl<'a> Work<'a> {
                     tally.written(job.file.wanted.len);
                     tally.file();
                     job.over = true;
-                    there.insert(number, Ok(kept));
+                    there.insert(number, Ok(Some(kept)));
                 }
             }
             (jobs, there)
@@ -122,7 +129,8 @@ impl<'a> Work<'a> {
         let older = jobs.partition_point(|job| !job.file.older);
         // Only once the newer files have their names do the older ones begin.
         self.bring(&mut jobs[..older], 0, &writer).await?;
-        self.bring(&mut jobs[older..], older, &writer).await
+        self.bring(&mut jobs[older..], older, &writer).await?;
+        Ok(jobs.into_iter().filter(|job| job.came).map(|job| job.file).collect())
     }
 
     /// Brings these files back; their numbers start at `first`.
@@ -139,6 +147,7 @@ impl<'a> Work<'a> {
         let mut later: BTreeMap<RollId, Obstacle> = BTreeMap::new();
         loop {
             self.check_cancelled()?;
+            self.give_way().await?;
             match next_roll(jobs, |roll| later.contains_key(roll)) {
                 Some(roll) => match self.pass(roll, jobs, first, writer).await? {
                     Attempt::Read | Attempt::Moved => {}
@@ -197,92 +206,6 @@ impl<'a> Work<'a> {
             self.lose(&mut jobs[number], first + number, writer, &why);
         }
         Ok(attempt)
-    }
-
-    /// Reads of `roll` what `ask` wants, into the sink that it gives.
-    pub(super) async fn read(
-        &mut self,
-        roll: RollId,
-        ask: impl FnOnce(&RollReader) -> (Vec<ReadPlan>, Sink),
-    ) -> Result<Attempt, Failure> {
-        let known =
-            self.shell.core.ask(move |node| roll_sources(node, &roll)).await.map_err(super::stopped)?;
-        let Some(mut known) = known else {
-            let why = format!("nothing is known of roll {} yet", roll.short());
-            return Ok(Attempt::Not(Obstacle { why, hope: true }));
-        };
-        known.codings.retain(|coding| !self.wrong_codings.contains(&coding.coding));
-        let Some((coding, chosen)) = known.choose(|source| source.within_reach && self.troubles.may(source))
-        else {
-            return Ok(Attempt::Not(self.troubles.obstacle(&known)));
-        };
-        let geometry = coding.geometry;
-        let opener = match self.opener(&known.roll) {
-            Ok(opener) => opener,
-            Err(why) => return Ok(Attempt::Not(Obstacle { why, hope: false })),
-        };
-        let reader = RollReader::new(geometry, opener).map_err(|error| Failure::new(error.to_string()))?;
-        let (runs, sink) = ask(&reader);
-        let direct = chosen.iter().enumerate().all(|(row, source)| row == usize::from(source.index));
-        let spans = |index| stretch::spans(&reader, &runs, index, direct);
-        let wanted = chosen.iter().map(|source| (*source, spans(source.index)));
-        let wanted: Vec<_> = wanted.filter(|(_, spans)| !spans.groups().is_empty()).collect();
-        let opened = wanted
-            .iter()
-            .map(|(source, spans)| open(self.shell, source, spans.clone(), geometry.shard_len(), true));
-        let mut feeds = Vec::with_capacity(wanted.len());
-        let mut faults = Vec::new();
-        for ((source, _), feed) in wanted.iter().zip(join_all(opened).await) {
-            match feed {
-                Ok(feed) => feeds.push(feed),
-                Err(fault) => faults.push(((*source).clone(), fault)),
-            }
-        }
-        let sources: Vec<Source> = wanted.iter().map(|(source, _)| (*source).clone()).collect();
-        if faults.is_empty() {
-            let (ended, feeds) = self.stretch(reader, runs, feeds, direct, sink).await?;
-            for (source, feed) in sources.iter().zip(&feeds) {
-                *self.taken.entry(source.site.name().to_owned()).or_default() += feed.taken;
-            }
-            match ended {
-                Ended::Done => return Ok(Attempt::Read),
-                Ended::Stopped => {}
-                Ended::Feed(number, fault) => faults.extend(sources.get(number).map(|s| (s.clone(), fault))),
-                Ended::Coding(error) => {
-                    tracing::error!(roll = %roll.short(), %error, "the coding of a roll is wrong");
-                    self.wrong_codings.insert(coding.coding);
-                }
-            }
-        }
-        for (source, fault) in faults {
-            self.troubles.blame(&source, fault).await;
-        }
-        Ok(Attempt::Moved)
-    }
-
-    /// Reads on a thread that may block.
-    async fn stretch(
-        &self,
-        reader: RollReader,
-        runs: Vec<ReadPlan>,
-        mut feeds: Vec<Feed>,
-        direct: bool,
-        mut sink: Sink,
-    ) -> Result<(Ended, Vec<Feed>), Failure> {
-        let reporter = self.reporter.clone();
-        blocking(move || {
-            let stop = || reporter.is_cancelled();
-            let ended = stretch::read(&reader, runs, &mut feeds, direct, &stop, &mut sink);
-            (ended, feeds)
-        })
-        .await
-    }
-
-    fn opener(&self, roll: &Roll) -> Result<Opener, String> {
-        let sealed = || format!("the key of roll {} does not open", roll.roll.short());
-        let key = self.shell.reading_key.as_ref().ok_or_else(sealed)?;
-        let opened = WrappedKey(roll.wrapped_key).open(key, self.shell.library, roll.roll);
-        Ok(Opener::new(&opened.map_err(|_| sealed())?, self.shell.library, roll.roll))
     }
 
     /// Takes in what the writer finished.

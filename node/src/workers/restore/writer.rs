@@ -10,13 +10,16 @@ use tokio::sync::oneshot;
 
 use super::files::WantedFile;
 use super::tally::Tally;
-use crate::disk::restore::{RestoreError, RestoreFile, RestoreTarget, Restored};
+use super::target::{Target, TargetFile};
+use crate::disk::restore::{RestoreError, Restored};
 
 /// Pieces that wait to be written, of a segment at most.
 const WAITING: usize = 8;
 
+/// What became of a file: where it stands; nothing when it was right and nowhere to be written.
+pub type FileResult = Result<Option<Restored>, RestoreError>;
 /// What became of files, by number.
-pub type Results = BTreeMap<usize, Result<Restored, RestoreError>>;
+pub type Results = BTreeMap<usize, FileResult>;
 
 /// Name, length and hash of a file to write.
 struct Label {
@@ -45,7 +48,7 @@ pub struct Writer {
 impl Writer {
     /// Starts the thread for these files.
     pub fn start<'a>(
-        target: Arc<RestoreTarget>,
+        target: Arc<Target>,
         files: impl Iterator<Item = &'a WantedFile>,
         tally: Arc<Tally>,
     ) -> Self {
@@ -90,7 +93,7 @@ impl Writer {
 
 /// What the thread works with.
 struct Desk {
-    target: Arc<RestoreTarget>,
+    target: Arc<Target>,
     labels: Vec<Label>,
     tally: Arc<Tally>,
     results: Arc<Mutex<Results>>,
@@ -99,7 +102,7 @@ struct Desk {
 
 impl Desk {
     fn write(&self, messages: &Receiver<Message>) {
-        let mut open: BTreeMap<usize, (RestoreFile, u64)> = BTreeMap::new();
+        let mut open: BTreeMap<usize, (TargetFile, u64)> = BTreeMap::new();
         let mut failed: BTreeSet<usize> = BTreeSet::new();
         for message in messages {
             match message {
@@ -130,8 +133,8 @@ impl Desk {
         &self,
         number: usize,
         bytes: &[u8],
-        open: &mut BTreeMap<usize, (RestoreFile, u64)>,
-    ) -> Option<Result<Restored, RestoreError>> {
+        open: &mut BTreeMap<usize, (TargetFile, u64)>,
+    ) -> Option<FileResult> {
         let label = self.labels.get(number)?;
         let (mut file, before) = match open.remove(&number) {
             Some(open) => open,

@@ -25,6 +25,7 @@ mod pace;
 mod rounds;
 mod verify;
 
+pub use examine::{Finding, examine};
 pub use rounds::keep;
 pub use verify::verify;
 
@@ -58,7 +59,8 @@ impl Scrubs {
         Busy(self)
     }
 
-    fn is_busy(&self) -> bool {
+    /// Whether somebody works with the drives.
+    pub fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
