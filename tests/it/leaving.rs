@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::Cluster;
 use crate::support::assert_same;
+use crate::support::cluster::shoot_of;
 use crate::support::photos::{handful, wedding};
 use crate::words;
 
@@ -112,6 +113,39 @@ fn a_lost_node_that_comes_back_counts_again() {
     cluster.start("friend");
     cluster.until_online("studio", 3);
     cluster.until_safe("studio", "Found again");
+}
+
+#[test]
+fn a_drive_in_a_bank_box_is_off_site_while_it_is_there() {
+    let mut cluster = Cluster::new();
+    cluster.found("studio", &["ssd", "hdd"]);
+    let drive = cluster.place("stick");
+    cluster
+        .ask("studio", &words!["volume", "add", format!("{},media=usb,site=Bank", drive.display())])
+        .done();
+    let card = cluster.place("card");
+    let went = handful(&card, 66);
+    let taken = cluster.ask("studio", &words!["ingest", card, "--shoot", "Box", "--wait", "safe"]).exit(3);
+    assert_eq!(taken["verdict"], "at-risk", "plugged in it burns with the studio: {taken}");
+    cluster.until("studio", "the drive has its part", |status| {
+        let volumes = status["volumes"].as_array().cloned().unwrap_or_default();
+        volumes
+            .iter()
+            .any(|v| v["media"] == "usb" && v["site"] == "studio" && v["used_bytes"].as_u64() > Some(0))
+    });
+    let away = cluster.place("in the box");
+    fs::rename(&drive, &away).expect("unplugged");
+    cluster.until_safe("studio", "Box");
+    let status = cluster.status("studio");
+    let volumes = status["volumes"].as_array().cloned().unwrap_or_default();
+    assert!(volumes.iter().any(|v| v["media"] == "usb" && v["site"] == "Bank"), "{status:#}");
+    fs::rename(&away, &drive).expect("plugged in");
+    cluster.until("studio", "it is at the studio again, and no longer off-site", |status| {
+        shoot_of(status, "Box").is_some_and(|shoot| shoot["verdict"] == "at-risk")
+    });
+    let back = cluster.place("back");
+    cluster.ask("studio", &words!["restore", "Box", "--to", back]).done();
+    assert_same(&went, &back);
 }
 
 #[test]

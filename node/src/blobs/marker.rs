@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use safelight_proto::id::{Hash, LibraryId, VolumeId};
-use safelight_proto::vocabulary::Media;
+use safelight_proto::vocabulary::{Media, Site};
 use serde::{Deserialize, Serialize};
 
 use super::error::{StoreError, Unavailable};
@@ -27,6 +27,8 @@ pub struct Marker {
     pub capacity: Option<u64>,
     /// When it was made, milliseconds since 1970: drives age. Zero where an older marker does not say.
     pub made: u64,
+    /// The site it is at while it travels unmounted, where it has one of its own.
+    pub site: Option<Site>,
 }
 
 /// The marker as it is written.
@@ -40,6 +42,8 @@ struct Text {
     capacity: Option<u64>,
     #[serde(default)]
     made: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    site: Option<String>,
 }
 
 impl Marker {
@@ -70,9 +74,18 @@ impl Marker {
             media: self.media.to_string(),
             capacity: self.capacity,
             made: self.made,
+            site: self.site.as_ref().map(|site| site.name().to_owned()),
         };
         let bytes = serde_json::to_vec_pretty(&text).map_err(|e| StoreError::io(&path, e.into()))?;
         durable::replace(&path, &bytes).map_err(|e| StoreError::io(&path, e))
+    }
+
+    /// Writes down where the volume in `dir` is while it travels.
+    pub fn set_site(dir: &Path, site: &Site) -> Result<(), StoreError> {
+        match Self::read(dir)? {
+            Some(marker) => Self { site: Some(site.clone()), ..marker }.write(dir),
+            None => Err(Unavailable::Missing(base(dir)).into()),
+        }
     }
 
     /// Removes the marker durably; the directory holds no volume then.
@@ -94,6 +107,7 @@ impl Marker {
             media: text.media.parse().map_err(|e| bad(format!("{e}")))?,
             capacity: text.capacity,
             made: text.made,
+            site: text.site.as_deref().and_then(Site::new),
         })
     }
 }

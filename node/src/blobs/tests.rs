@@ -51,7 +51,7 @@ impl Bench {
 }
 
 fn spec(capacity: Option<u64>) -> VolumeSpec {
-    VolumeSpec { library: LIBRARY, media: Some(Media::Ssd), capacity }
+    VolumeSpec { library: LIBRARY, media: Some(Media::Ssd), capacity, site: None }
 }
 
 fn content(len: usize, seed: u64) -> Vec<u8> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use safelight_proto::id::{Hash, LibraryId, VolumeId};
-use safelight_proto::vocabulary::Media;
+use safelight_proto::vocabulary::{Media, Site};
 
 use super::durable::{LedgerRow, Reservation, ShardDraft};
 use super::error::{StoreError, Unavailable};
@@ -33,6 +33,8 @@ pub struct VolumeSpec {
     pub media: Option<Media>,
     /// Most bytes to use on it; `None` leaves it to the file system.
     pub capacity: Option<u64>,
+    /// The site it is at while it travels unmounted, where it has one of its own.
+    pub site: Option<Site>,
 }
 
 /// How the files on a volume compare with the ledger's rows, found when it was opened.
@@ -130,6 +132,7 @@ impl FsVolume {
             media,
             capacity: spec.capacity,
             made: wall_millis(),
+            site: spec.site,
         };
         Folders::of(dir).make().map_err(|e| StoreError::from(why(&base(dir), &e)))?;
         marker.write(dir)?;
@@ -210,7 +213,6 @@ impl FsVolume {
     }
 
     /// Its directory.
-    #[cfg(test)]
     pub fn dir(&self) -> &Path {
         &self.0.dir
     }

@@ -89,7 +89,8 @@ mod tests {
             let volume = temp.path().join(format!("volume {with_volume}"));
             note(&home, &plan(&volume), phrase(1).library()).await.expect("noted");
             if with_volume {
-                let spec = VolumeSpec { library: phrase(1).library(), media: None, capacity: None };
+                let spec =
+                    VolumeSpec { library: phrase(1).library(), media: None, capacity: None, site: None };
                 FsVolume::create(&volume, spec).await.expect("made").shutdown().await;
             }
             found(&home, &plan(&volume), &phrase(2)).await.expect("founded at last");

@@ -41,15 +41,6 @@ impl NodePlan {
             text.parse::<VolumeArg>().map_err(|error| Failure::usage(format!("--volume {text}: {error}")))
         };
         let volumes = volumes.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        for volume in &volumes {
-            if volume.site.as_ref().is_some_and(|own| own != site) {
-                return Err(Failure::usage(format!(
-                    "{} is plugged in here, so it is at {site}; its own site is for a drive that travels",
-                    volume.path.display()
-                ))
-                .next("leave out site="));
-            }
-        }
         Ok(Self { name: name.to_owned(), site: site.clone(), volumes, seeding: false })
     }
 }
@@ -106,7 +97,8 @@ pub(super) async fn make(
 
 /// Makes a volume; takes over one that an attempt which broke off had made for this library and left empty.
 async fn make_volume(volume: &VolumeArg, library: LibraryId) -> Result<VolumeId, Failure> {
-    let spec = VolumeSpec { library, media: volume.media, capacity: volume.capacity };
+    let VolumeArg { media, capacity, site, .. } = volume.clone();
+    let spec = VolumeSpec { library, media, capacity, site };
     let failed = |error: StoreError| {
         Failure::new(format!("the volume cannot be made: {error}"))
             .next("choose another folder with --volume")

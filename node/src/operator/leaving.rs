@@ -39,13 +39,17 @@ pub async fn add(shell: &Arc<Shell>, text: &str, reporter: &Reporter) -> Result<
         Some(marker) if shell.volumes.get(&marker.volume).is_some() => (marker.volume, Vec::new()),
         Some(marker) => (marker.volume, verify_all(shell, &arg.path, marker.volume, reporter).await?),
         None => {
-            let spec = VolumeSpec { library: shell.library, media: arg.media, capacity: arg.capacity };
+            let (media, capacity, site) = (arg.media, arg.capacity, arg.site.clone());
+            let spec = VolumeSpec { library: shell.library, media, capacity, site };
             let made = FsVolume::create(&arg.path, spec).await.map_err(failed)?;
             let id = made.id();
             made.shutdown().await;
             (id, Vec::new())
         }
     };
+    if let Some(site) = &arg.site {
+        Marker::set_site(&arg.path, site).map_err(failed)?;
+    }
     shell.store.add_volume(id, &arg.path)?;
     if shell.volumes.get(&id).is_none() {
         housekeeping::open(shell, id, arg.path.clone()).await;

@@ -9,6 +9,7 @@ use safelight_proto::id::{Hash, VolumeId};
 use safelight_proto::limit;
 use safelight_proto::record::{Body, NodeInfo, VolumeInfo};
 
+use crate::blobs::marker::Marker;
 use crate::blobs::{FsVolume, LedgerRow, Reconciled, StoreError};
 use crate::driver::{Stopped, wall_millis};
 use crate::settings;
@@ -150,8 +151,10 @@ async fn tell_volume(
     trust_declared: bool,
 ) -> Result<(), Stopped> {
     let measured = Arc::clone(volume);
-    let usage = tokio::task::spawn_blocking(move || measured.usage()).await;
-    let Ok(Ok(usage)) = usage else { return Ok(()) };
+    // Its own site may have been given to it since it was opened.
+    let looked = tokio::task::spawn_blocking(move || (measured.usage(), Marker::read(measured.dir()))).await;
+    let Ok((Ok(usage), read)) = looked else { return Ok(()) };
+    let site = read.ok().flatten().and_then(|marker| marker.site);
     let used = usage.shards + usage.bad + usage.reserved;
     let marker = volume.marker();
     let capacity = marker.capacity.unwrap_or(used + usage.room);
@@ -160,7 +163,7 @@ async fn tell_volume(
         media: marker.media,
         capacity,
         free: usage.room.min(capacity),
-        site: None,
+        site,
         device: bounded(volume.device().identity()),
         host: bounded(host()),
         trust_declared,

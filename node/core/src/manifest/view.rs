@@ -78,9 +78,12 @@ impl Manifest {
         }
     }
 
-    /// Where `volume` is: its own site while it travels, else where its node stands.
+    /// Where `volume` is: its own site while it travels unmounted, else where its node stands. Where a vault's drives are
+    /// while nobody can look is not believed.
     pub fn site_of(&self, volume: &VolumeInfo, node: &NodeId) -> Option<Site> {
-        volume.site.clone().or_else(|| self.stands_at(node))
+        let studio = self.members().get(node).is_some_and(|member| member.role == Role::Studio);
+        let own = volume.site.clone().filter(|_| studio && volume.absent != 0);
+        own.or_else(|| self.stands_at(node))
     }
 
     /// Where `node` stands: while it is filled elsewhere, there; else at its own site.

@@ -25,7 +25,8 @@ impl Node {
     pub fn drill_due(&self, skip: &BTreeSet<Site>) -> Option<Site> {
         let period = self.settings.drill_period;
         let blind = !self.connected.is_empty() && !self.has_heard_anybody();
-        if period == 0 || blind || self.role_of(&self.me) != Some(Role::Studio) {
+        if period == 0 || blind || !self.settings.within_hours || self.role_of(&self.me) != Some(Role::Studio)
+        {
             return None;
         }
         let sites = self.drill_sites();

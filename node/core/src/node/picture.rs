@@ -136,7 +136,9 @@ impl Node {
                 free: if takes { info.free } else { 0 },
                 used: if takes { info.capacity.saturating_sub(info.free) } else { 0 },
                 domain: Some(info.device.clone()).filter(|device| !device.is_empty()),
-                host: Some(info.host.clone()).filter(|host| !host.is_empty()),
+                // While it travels it does not share its host's fate.
+                host: Some(info.host.clone())
+                    .filter(|host| !host.is_empty() && !(info.absent != 0 && info.site.is_some())),
                 trust_declared: info.trust_declared,
             })
         };
@@ -245,7 +247,8 @@ impl Node {
     /// Every site that a member or a volume is at.
     pub fn sites(&self) -> BTreeSet<Site> {
         let members = self.manifest.members().iter().map(|(_, member)| member.site.clone());
-        let travelling = self.manifest.volumes().into_values().filter_map(|(_, info)| info.site.clone());
+        let volumes = self.manifest.volumes().into_values();
+        let travelling = volumes.filter_map(|(host, info)| self.manifest.site_of(info, &host));
         members.chain(travelling).collect()
     }
 }

@@ -68,6 +68,8 @@ fn never_without_photos_or_when_it_is_switched_off() {
     assert!(due(&world, 1).is_some());
     world.tell(1, Event::Configure(Settings { drill_period: 0, ..Settings::default() }));
     assert_eq!(due(&world, 1), None);
+    world.tell(1, Event::Configure(Settings { within_hours: false, ..Settings::default() }));
+    assert_eq!(due(&world, 1), None, "not outside of the hours for transfers");
     world.tell(1, Event::Configure(Settings { drill_period: DAY, ..Settings::default() }));
     assert!(due(&world, 1).is_some(), "at work at once");
 }
