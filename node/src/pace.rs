@@ -12,6 +12,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Bytes that may pass in one go after a pause, as time.
 const BURST: Duration = Duration::from_millis(250);
 
+/// Bytes that came without asking are made up for in pieces of this size.
+const PIECE: u64 = 256 * 1024;
+
 /// Both directions.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -39,10 +42,14 @@ impl Bucket {
         *state = State { bytes_a_second, paid: None };
     }
 
-    /// Waits until bytes that have come already have had their time.
-    pub async fn came(&self, bytes: u64) {
-        if let Some(until) = self.pass(bytes) {
-            sleep_until(until).await;
+    /// Waits until bytes that have come already have had their time, piece by piece, so that others pass in between.
+    pub async fn came(&self, mut bytes: u64) {
+        while bytes > 0 {
+            let piece = bytes.min(PIECE);
+            bytes -= piece;
+            if let Some(until) = self.pass(piece) {
+                sleep_until(until).await;
+            }
         }
     }
 
@@ -121,6 +128,24 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Paced<'_, W> {
 mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn bytes_that_came_are_made_up_for_and_nobody_waits_for_all_of_them() {
+        let bucket = Bucket::default();
+        let begun = Instant::now();
+        bucket.came(100_000_000).await;
+        bucket.set(Some(2_000_000));
+        let waiting = bucket.came(1_200_000);
+        tokio::pin!(waiting);
+        tokio::select! {
+            () = &mut waiting => panic!("half a second's bytes and more"),
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        let until = bucket.pass(1).expect("there is a limit");
+        assert!(until < Instant::now() + Duration::from_millis(200), "one piece ahead at most");
+        waiting.await;
+        assert!(begun.elapsed() >= Duration::from_millis(340), "less the burst");
+    }
 
     #[tokio::test]
     async fn bytes_take_their_time() {
