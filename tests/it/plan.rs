@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::Cluster;
-use crate::support::photos::handful;
+use crate::support::photos::{handful, one};
 use crate::support::process::{Job, command};
 use crate::words;
 
@@ -79,7 +79,8 @@ fn a_retirement_goes_as_planned_and_asking_changes_nothing() {
 fn losses_and_newcomers_are_foreseen() {
     let cluster = Cluster::three_sites();
     let card = cluster.place("card");
-    handful(&card, 131);
+    one(&card, "DCIM/a.CR3", 131, 8_000_000);
+    cluster.ask("studio", &words!["config", "limit.up", "4MB"]).done();
     cluster.ingest("studio", &card, "Portraits");
     cluster.until_safe("studio", "Portraits");
 
@@ -90,6 +91,12 @@ fn losses_and_newcomers_are_foreseen() {
         "{lost:#}"
     );
     assert_eq!(lost["lowest"]["survives_volumes"], 1, "{lost:#}");
+    let measured =
+        |link: &&Value| link["bytes_per_second"].as_u64() > Some(0) && link["days"].as_f64() > Some(0.0);
+    let sent = list(&lost, "links")
+        .iter()
+        .find(|link| link["from"]["name"] == "studio" && link["to"]["name"] == "cloud");
+    assert!(sent.as_ref().is_some_and(measured), "the studio has just sent to the cloud: {lost:#}");
 
     let lost = cluster.ask("studio", &words!["plan", "lose", "studio"]).done();
     assert_eq!((&lost["after"], list(&lost, "volumes").len()), (&"at-risk".into(), 2), "{lost:#}");
@@ -102,8 +109,8 @@ fn losses_and_newcomers_are_foreseen() {
         .iter()
         .map(|volume| volume["id"].as_str().unwrap_or_default().to_owned())
         .collect();
-    let one = cluster.ask("cloud", &words!["plan", "lose", ids[0]]).done();
-    assert_eq!(list(&one, "volumes")[0]["id"], *ids[0], "{one:#}");
+    let drive = cluster.ask("cloud", &words!["plan", "lose", ids[0]]).done();
+    assert_eq!(list(&drive, "volumes")[0]["id"], *ids[0], "{drive:#}");
 
     // A drive that is not bought yet, at a site that is not there yet; and a folder that is.
     let typed = "/media/not-bought-yet,media=hdd,capacity=4TB";

@@ -59,7 +59,8 @@ pub fn status(
         rule: node.manifest().rule(None).to_string(),
         verdict,
         transfers: transfers(node, &local.sent, rolls),
-        work: super::plan::work(node, &local.speeds),
+        // `nodes` and `volumes` ask for no shoot, and show nothing of this.
+        work: if chosen.is_empty() { Vec::new() } else { super::plan::work(node, &local.speeds) },
         drills: super::drills::drills(node, wall_millis()),
         shoots: documents,
         hours: local
