@@ -170,6 +170,13 @@ pub enum Event {
     Say(Vec<Body>),
     /// The owner says something with the authority key.
     SayAs(Box<SigningKey>, Vec<Body>),
+    /// The owner ends a node's membership: of a vault by this node's own word, of a studio by the authority's.
+    Remove {
+        /// Who.
+        node: NodeId,
+        /// The authority's key.
+        authority: Option<Box<SigningKey>>,
+    },
     /// The owner invites; the key is BLAKE3 of the secret.
     Invite(Hash, InviteState),
     /// The owner sees the short code of this newcomer on its screen: it may come in.

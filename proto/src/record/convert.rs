@@ -73,6 +73,8 @@ pub(super) fn to_schema(body: &Body) -> Wire {
             node: b.node.0.to_vec(),
             at: b.at.as_ref().map(|site| site.name().to_owned()).unwrap_or_default(),
         }),
+        Body::Remove(b) => Wire::Remove(schema::Remove { node: b.node.0.to_vec() }),
+        Body::Adopt(b) => Wire::Adopt(b.to_schema()),
     }
 }
 
@@ -136,6 +138,8 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
         Wire::Seeding(b) => {
             Body::Seeding(Seeding { node: NodeId::from_slice(&b.node)?, at: site_or_none(&b.at)? })
         }
+        Wire::Remove(b) => Body::Remove(Remove { node: NodeId::from_slice(&b.node)? }),
+        Wire::Adopt(b) => Body::Adopt(Adopt::from_schema(b)?),
     })
 }
 
