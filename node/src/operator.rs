@@ -22,6 +22,7 @@ use crate::workers::{ingest, restore, scrub};
 mod leaving;
 
 mod files;
+mod removal;
 mod trash;
 
 /// A roll of this size is planned to show what a rule comes to.
@@ -43,6 +44,7 @@ impl Operator for NodeOperator {
 }
 
 async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> Result<Outcome, Failure> {
+    removal::refuse_if_removed(shell, &command).await?;
     match command {
         Command::Ingest { paths, shoot, wait } => {
             let paths = paths.iter().map(|path| path.as_path().to_owned()).collect();
@@ -78,6 +80,9 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::VolumeAdd { volume } => leaving::add(shell, &volume, reporter).await,
         Command::VolumeRetire { volume } => leaving::retire_volume(shell, volume).await,
         Command::Retire { node } => leaving::retire_node(shell, &node).await,
+        Command::Remove { node, phrase, preview } => {
+            removal::remove(shell, &node, phrase.as_ref(), preview).await
+        }
         Command::Moved { node } => leaving::moved(shell, &node).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,
         Command::RuleSet { rule, spend_percent, shoot } => {

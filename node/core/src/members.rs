@@ -87,6 +87,11 @@ impl Members {
         self.removed.contains_key(node)
     }
 
+    /// All that were removed, by id.
+    pub fn removed(&self) -> impl Iterator<Item = &NodeId> {
+        self.removed.keys()
+    }
+
     /// By whose word `node` was removed: the authority's key, or a delegate.
     pub fn removed_by(&self, node: &NodeId) -> Option<NodeId> {
         let removals = self.said.values().filter(|record| match &record.body {

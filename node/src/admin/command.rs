@@ -132,6 +132,17 @@ pub enum Command {
         /// By name or id.
         node: String,
     },
+    /// Ends a node's membership for good.
+    Remove {
+        /// By name or id.
+        node: String,
+        /// The recovery phrase, which only a studio's removal needs.
+        #[serde(default)]
+        phrase: Option<PhraseText>,
+        /// Only says what it would mean.
+        #[serde(default)]
+        preview: bool,
+    },
     /// Declares that a node stands at its own site from now on.
     Moved {
         /// By name or id.
@@ -364,6 +375,7 @@ mod tests {
         there_and_back(Command::Verify { volume: Some(volume) });
         there_and_back(Command::InviteWait { invite: "00".into(), newcomer: None });
         there_and_back(Command::InviteAnswer { invite: "00".into(), newcomer: "11".into(), same: true });
+        there_and_back(Command::Remove { node: "laptop".into(), phrase: None, preview: true });
         there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });
         there_and_back(Command::Delete { shoot: "Smith".into(), paths: vec!["DCIM/*.CR3".into()] });
         there_and_back(Command::ConfigSet { key: "limit.up".into(), value: "5MB".into() });

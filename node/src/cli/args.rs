@@ -84,6 +84,8 @@ pub enum Verb {
     Volume(VolumeVerb),
     /// Let a node leave: its volumes are emptied first
     Retire(NodeArg),
+    /// Shut a stolen machine out, for good; says plainly what it can still do
+    Remove(RemoveArgs),
     /// Say that a node which was filled elsewhere stands at its own site now
     Moved(NodeArg),
     /// Bring files back from bare shard files alone, without node, network or database
@@ -301,6 +303,17 @@ pub struct NodeArg {
     /// The node, by name or id
     #[arg(value_parser = values::name)]
     pub node: String,
+}
+
+/// `remove`
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// The node, by name or id
+    #[arg(value_parser = values::name)]
+    pub node: String,
+    /// The recovery phrase, which only a studio's removal needs; - reads standard input
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub phrase_file: Option<PathBuf>,
 }
 
 /// `salvage`

@@ -168,10 +168,10 @@ impl Manifest {
         let merged = self.merge_one(record, change);
         if merged == Merged::New && membership {
             self.settle(change);
-        } else if merged == Merged::New {
-            for record in adopted {
-                self.merge(record, change);
-            }
+        }
+        // Whatever an adoption is worth: what it carries is there now, as if it had come by itself.
+        for record in adopted {
+            self.merge(record, change);
         }
         merged
     }

@@ -320,7 +320,7 @@ fn any_records(most: usize) -> impl Strategy<Value = Vec<Record>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(1024))]
 
     /// Commutative and idempotent: any order, with repeats, comes to the same set.
     #[test]

@@ -44,7 +44,7 @@ impl Node {
     /// Who was removed is no longer within reach, whatever the network says yet.
     pub(super) fn part_with_strangers(&mut self, now: Now) {
         let members = self.manifest.members();
-        let gone = |peer: &&NodeId| self.is_removed() || members.get(peer).is_none();
+        let gone = |peer: &&NodeId| self.is_removed() || members.is_removed(peer);
         let gone: Vec<NodeId> = self.connected.iter().filter(gone).copied().collect();
         for peer in gone {
             self.disconnect(peer, now);

@@ -15,6 +15,7 @@ use super::*;
 use crate::event::{Committed, Ending, Made, Memory, Question, Remake};
 
 mod audits;
+mod removal;
 mod repair;
 mod trash;
 

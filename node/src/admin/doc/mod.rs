@@ -7,12 +7,15 @@ mod care;
 
 mod library;
 
+mod removal;
+
 mod trash;
 
 mod work;
 
 pub use care::*;
 pub use library::*;
+pub use removal::*;
 pub use trash::*;
 pub use work::*;
 

@@ -4,6 +4,8 @@ mod care;
 
 mod library;
 
+mod removal;
+
 mod table;
 
 mod trash;
@@ -48,6 +50,8 @@ pub enum View {
     Undeleted,
     /// `lost`
     Lost,
+    /// `remove`
+    Removal,
     /// `rule`
     Rule,
     /// `config`
@@ -78,6 +82,7 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Config => library::config(&read(document)?),
         View::Verify => care::verify(&read(document)?),
         View::Lost => library::lost(&read(document)?),
+        View::Removal => removal::removal(&read(document)?),
         View::Deleted => trash::deleted(&read(document)?),
         View::Trash => trash::trash(&read(document)?),
         View::Undeleted => trash::undeleted(&read(document)?),
