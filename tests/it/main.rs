@@ -25,6 +25,8 @@ mod repair;
 
 mod leaving;
 
+mod removal;
+
 mod scrub;
 
 mod salvage;

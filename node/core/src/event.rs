@@ -157,6 +157,8 @@ pub enum Event {
         /// Where the judgement goes.
         token: Token,
     },
+    /// A member that takes this node for a stranger told why, in records.
+    Told(Vec<Vec<u8>>),
     /// A stranger wants to join.
     Join {
         /// Who, by its channel.

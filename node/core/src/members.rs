@@ -133,6 +133,21 @@ impl Members {
         self.said.values().filter(leads).map(|record| record.bytes.clone()).collect()
     }
 
+    /// The record by which `node` was admitted, the authority's before a delegate's.
+    pub fn admission(&self, node: &NodeId) -> Option<&Record> {
+        let of_it = |record: &&Record| matches!(&record.body, Body::Admit(admit) if admit.node == *node);
+        self.said.values().filter(of_it).max_by_key(|record| (self.is_authority(&record.author), record.rank()))
+    }
+
+    /// The records that prove to `node` that it was removed: founding, removals, and how those who say so may.
+    pub fn ending(&self, node: &NodeId) -> Vec<Vec<u8>> {
+        let ends = |record: &&Record| matches!(&record.body, Body::Remove(remove) if remove.node == *node);
+        let removals: Vec<&Record> = self.said.values().filter(ends).collect();
+        let mut records = self.proofs(removals.iter().map(|record| &record.author));
+        records.extend(removals.iter().map(|record| record.bytes.clone()));
+        records
+    }
+
     /// Whether `author` may say `body`, by what is known now; `id` is the record's.
     pub fn may(&self, id: &RecordId, author: &NodeId, body: &Body) -> Permission {
         let authority = self.is_authority(author);

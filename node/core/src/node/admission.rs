@@ -40,7 +40,11 @@ impl Node {
             _ if request.library != self.identity.library => {
                 Err("this node belongs to another library".to_owned())
             }
-            _ if self.manifest.members().is_removed(&from) => Err(REMOVED.to_owned()),
+            Proof::Invite(_) if self.manifest.members().is_removed(&from) => Err(REMOVED.to_owned()),
+            // One that took itself for a member, and is shown why it is none.
+            Proof::Admit(_) if self.manifest.members().is_removed(&from) => {
+                Ok(JoinReply::Welcome { records: self.manifest.members().ending(&from), reading_key: None })
+            }
             Proof::Admit(record) => self.admit_by_authority(from, record, now, step),
             Proof::Invite(secret) => self.redeem(from, secret, &request, now, step),
         };

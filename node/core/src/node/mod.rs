@@ -154,6 +154,7 @@ impl Node {
                 self.answered(from, question, answer, now, &mut step);
             }
             Event::Gossip { bytes, token } => self.gossip(&bytes, token, now, &mut step),
+            Event::Told(records) => self.told(&records, now, &mut step),
             Event::Join { from, request, token } => self.join(from, request, token, now, &mut step),
             Event::Say(bodies) => self.say(bodies, now, &mut step),
             Event::SayAs(key, bodies) => self.say_as(&key, bodies, now, &mut step),

@@ -2,6 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use safelight_proto::id::{NodeId, RecordId};
+use safelight_proto::message::{Comparison, JoinRequest, Proof};
 use safelight_proto::record::{Adopt, Body, Key, Record, Remove};
 use safelight_proto::vocabulary::Role;
 
@@ -15,6 +16,27 @@ impl Node {
     /// Whether this node itself was removed from the library.
     pub fn is_removed(&self) -> bool {
         self.manifest.members().is_removed(&self.me)
+    }
+
+    /// What this node asks a member that takes it for a stranger: it shows its admission, and is told why.
+    pub fn knock(&self) -> Option<JoinRequest> {
+        let members = self.manifest.members();
+        let member = members.get(&self.me)?;
+        Some(JoinRequest {
+            library: self.identity.library,
+            proof: Proof::Admit(members.admission(&self.me)?.bytes.clone()),
+            site: member.site.clone(),
+            name: self.manifest.node(&self.me)?.name.clone(),
+            comparison: Comparison::Open,
+        })
+    }
+
+    /// Takes in what a member answered to that.
+    pub(super) fn told(&mut self, records: &[Vec<u8>], now: Now, step: &mut Step) {
+        // What is no record is the other's affair: nothing rests on its answer.
+        for removal in self.take_all(records, now, step).unwrap_or_default() {
+            self.take(removal, step);
+        }
     }
 
     /// Removes `node` by the authority's word, or by this node's own as a delegate. What is to stay of its words is
