@@ -50,7 +50,10 @@ fn a_removed_vault_is_made_up_for_and_cannot_come_back() {
     let id = removed["removed"]["id"].clone();
     assert_eq!(removed["removed"]["state"], "removed", "{removed:#}");
     assert!(removed["shards"].as_u64().is_some_and(|shards| shards > 0), "{removed:#}");
-    assert!(removed["adopted"].as_u64().is_some_and(|adopted| adopted >= 3), "its own roll stays: {removed:#}");
+    assert!(
+        removed["adopted"].as_u64().is_some_and(|adopted| adopted >= 3),
+        "its own roll stays: {removed:#}"
+    );
     assert!(removed["can"][0].as_str().is_some_and(|what| what.contains("cannot read")), "{removed:#}");
     assert!(removed["cannot"].as_array().is_some_and(|what| what.len() >= 2), "{removed:#}");
     shut_out(&cluster, "studio", "friend", &id);

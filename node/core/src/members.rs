@@ -136,7 +136,10 @@ impl Members {
     /// The record by which `node` was admitted, the authority's before a delegate's.
     pub fn admission(&self, node: &NodeId) -> Option<&Record> {
         let of_it = |record: &&Record| matches!(&record.body, Body::Admit(admit) if admit.node == *node);
-        self.said.values().filter(of_it).max_by_key(|record| (self.is_authority(&record.author), record.rank()))
+        self.said
+            .values()
+            .filter(of_it)
+            .max_by_key(|record| (self.is_authority(&record.author), record.rank()))
     }
 
     /// The records that prove to `node` that it was removed: founding, removals, and how those who say so may.

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use libp2p::Multiaddr;
 use safelight_proto::vocabulary::{Role, Rule, Site};
 
+use super::removal::RemoveArgs;
 use super::values::{self, HostPort};
 use crate::admin::command::Wait;
 
@@ -303,17 +304,6 @@ pub struct NodeArg {
     /// The node, by name or id
     #[arg(value_parser = values::name)]
     pub node: String,
-}
-
-/// `remove`
-#[derive(Debug, Args)]
-pub struct RemoveArgs {
-    /// The node, by name or id
-    #[arg(value_parser = values::name)]
-    pub node: String,
-    /// The recovery phrase, which only a studio's removal needs; - reads standard input
-    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
-    pub phrase_file: Option<PathBuf>,
 }
 
 /// `salvage`

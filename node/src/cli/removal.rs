@@ -1,13 +1,28 @@
 //! `remove`: a person sees first what it means, and is asked. Nothing is asked where standard input is no terminal, and
 //! nothing with `--json`.
 
-use super::args::{Global, RemoveArgs};
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::args::Global;
 use super::confirm::{ask, asks, read, say};
 use super::render::View;
-use super::{dispatch, output, phrase};
+use super::{dispatch, output, phrase, values};
 use crate::admin::command::Command;
 use crate::admin::doc::RemovalDoc;
 use crate::admin::operator::{Failure, Outcome};
+
+/// `remove`
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// The node, by name or id
+    #[arg(value_parser = values::name)]
+    pub node: String,
+    /// The recovery phrase, which only a studio's removal needs; - reads standard input
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub phrase_file: Option<PathBuf>,
+}
 
 /// `remove`.
 pub fn remove(args: RemoveArgs, global: &Global) -> Result<(View, Outcome), Failure> {

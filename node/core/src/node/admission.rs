@@ -40,6 +40,10 @@ impl Node {
             _ if request.library != self.identity.library => {
                 Err("this node belongs to another library".to_owned())
             }
+            _ if self.is_removed() => {
+                Err("the node that gave this invite was removed from the library; ask for one elsewhere"
+                    .to_owned())
+            }
             Proof::Invite(_) if self.manifest.members().is_removed(&from) => Err(REMOVED.to_owned()),
             // One that took itself for a member, and is shown why it is none.
             Proof::Admit(_) if self.manifest.members().is_removed(&from) => {

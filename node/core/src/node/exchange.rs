@@ -255,7 +255,12 @@ impl Node {
 
     /// Takes in records that a member sent, but for removals, which it gives back: they come after what is adopted. One
     /// that nobody may say is the sender's fault.
-    pub(super) fn take_all(&mut self, records: &[Vec<u8>], now: Now, step: &mut Step) -> Result<Vec<Record>, String> {
+    pub(super) fn take_all(
+        &mut self,
+        records: &[Vec<u8>],
+        now: Now,
+        step: &mut Step,
+    ) -> Result<Vec<Record>, String> {
         let mut removals = Vec::new();
         for bytes in records {
             let record = Record::parse(self.identity.library, bytes).map_err(|error| error.to_string())?;

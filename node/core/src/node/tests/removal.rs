@@ -190,6 +190,24 @@ fn a_node_that_hears_of_its_own_removal_falls_silent() {
 }
 
 #[test]
+fn who_was_away_when_it_was_removed_is_told_at_the_door() {
+    for (mut world, thief, with_phrase) in [(three_sites(), 2, false), (studios(), 3, true)] {
+        part(&mut world, 1, thief);
+        world.tell(1, remove(thief, with_phrase));
+        let request = world.node(thief).knock().expect("it has an admission");
+        world.tell(1, Event::Join { from: id(thief), request, token: Token(1) });
+        let reply = world.hosts[&id(1)].replies.last().cloned();
+        let Some(JoinReply::Welcome { records, reading_key: None }) = reply else {
+            panic!("it is shown the removal, and no key")
+        };
+        assert!(world.node(1).connected().iter().all(|peer| *peer != id(thief)), "and not let in");
+        world.tell(thief, Event::Told(records));
+        assert!(world.node(thief).is_removed());
+        assert!(world.node(thief).knock().is_none());
+    }
+}
+
+#[test]
 fn what_a_removed_node_holds_is_never_adopted() {
     let mut world = studios();
     let roll = ingested(&mut world, 3, 60, 3);
