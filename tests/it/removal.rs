@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::Cluster;
 use crate::support::assert_same;
 use crate::support::photos::handful;
+use crate::support::terminal::Terminal;
 use crate::words;
 
 fn names(document: &Value) -> Vec<&str> {
@@ -154,4 +155,50 @@ fn a_removed_studios_photos_stay_and_so_do_those_it_let_in() {
     cluster.until_safe("studio", "Smith");
     let back = cluster.restore_all("studio", "back", &[]);
     assert_same(&went, &back.join("Smith"));
+}
+
+#[test]
+fn people_are_shown_what_it_means_and_asked() {
+    let mut cluster = Cluster::new();
+    cluster.found("studio", &["hdd"]);
+    cluster.join("friend", &["nas"]);
+    cluster.until_online("studio", 2);
+    let begin = || Terminal::start(&cluster.home("studio"), &words!["remove", "friend"]);
+    let mut terminal = begin();
+    terminal.until("To remove friend at friend");
+    terminal.until("which it cannot read");
+    terminal.until("Remove friend at friend?");
+    terminal.enter("n");
+    let (exit, screen) = terminal.finish();
+    assert!(exit == Some(1) && screen.contains("nothing was changed"), "{screen}");
+    assert_eq!(names(&cluster.status("studio")).len(), 2);
+    let mut terminal = begin();
+    terminal.until("Remove friend at friend?");
+    terminal.enter("y");
+    let (exit, screen) = terminal.finish();
+    assert!(exit == Some(0) && screen.contains("friend at friend is removed"), "{screen}");
+    assert_eq!(names(&cluster.status("studio")), ["studio"]);
+
+    // A studio needs the phrase, too, and a person can type it.
+    let args = words!["invite", "--role", "studio", "--phrase-file", cluster.phrase()];
+    let code = cluster.ask("studio", &args).done()["code"].as_str().expect("a code").to_owned();
+    cluster.join_with("laptop", &code, &["ssd"]).done();
+    let phrase = fs::read_to_string(cluster.phrase()).expect("the phrase");
+    let mut terminal = Terminal::start(&cluster.home("studio"), &words!["remove", laptop(&cluster)]);
+    terminal.until("read every photo");
+    terminal.until("[y/N]");
+    terminal.enter("y");
+    terminal.until("Type its 24 words");
+    terminal.enter(phrase.trim());
+    let (exit, screen) = terminal.finish();
+    assert!(exit == Some(0) && screen.contains("is removed"), "{screen}");
+    assert_eq!(names(&cluster.status("studio")), ["studio"]);
+}
+
+/// The id of the one other node: it never ran, so that it has no name yet.
+fn laptop(cluster: &Cluster) -> String {
+    let status = cluster.status("studio");
+    let nodes = status["nodes"].as_array().expect("nodes");
+    let other = nodes.iter().find(|node| node["name"] != "studio").expect("another node");
+    other["id"].as_str().expect("an id").to_owned()
 }

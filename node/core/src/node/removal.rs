@@ -26,7 +26,7 @@ impl Node {
             library: self.identity.library,
             proof: Proof::Admit(members.admission(&self.me)?.bytes.clone()),
             site: member.site.clone(),
-            name: self.manifest.node(&self.me)?.name.clone(),
+            name: self.manifest.node(&self.me).map_or_else(|| self.me.short(), |info| info.name.clone()),
             comparison: Comparison::Open,
         })
     }
