@@ -1,6 +1,6 @@
 //! What a node leaves behind when it is removed: the words of its that are worth keeping.
 
-use safelight_proto::id::NodeId;
+use safelight_proto::id::{NodeId, VolumeId};
 use safelight_proto::record::{Body, Key, Leaver, Record};
 
 use super::view::{HIGH_NODE, LOW_NODE};
@@ -15,6 +15,16 @@ impl Manifest {
             (entry.author == *node || kept_by_it) && self.is_worth_keeping(entry, node)
         });
         left.filter_map(Entry::adoptable).collect()
+    }
+
+    /// Volumes that hang on `node` and hung on another member before: with `node` gone they would seem to be back there.
+    pub fn taken_along(&self, node: &NodeId) -> Vec<VolumeId> {
+        let hung_elsewhere = |volume: &VolumeId| {
+            self.range(Key::Volume(*volume, LOW_NODE)..=Key::Volume(*volume, HIGH_NODE))
+                .any(|(_, entry)| entry.author != *node)
+        };
+        let volumes = self.volumes().into_iter().filter(|(_, (host, _))| host == node);
+        volumes.map(|(volume, _)| volume).filter(hung_elsewhere).collect()
     }
 
     /// Whether what a node said still says something when that node is gone.

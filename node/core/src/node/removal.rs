@@ -3,7 +3,7 @@
 use ed25519_dalek::SigningKey;
 use safelight_proto::id::{NodeId, RecordId};
 use safelight_proto::message::{Comparison, JoinRequest, Proof};
-use safelight_proto::record::{Adopt, Body, Key, Record, Remove};
+use safelight_proto::record::{Adopt, Body, Key, Leaver, Record, Remove, Retired};
 use safelight_proto::vocabulary::Role;
 
 use super::Node;
@@ -44,6 +44,10 @@ impl Node {
     pub(super) fn remove(&mut self, node: NodeId, authority: Option<&SigningKey>, now: Now, step: &mut Step) {
         let adoptions = Adopt::of(self.manifest.legacy(&node)).into_iter().map(Body::Adopt).collect();
         self.say(adoptions, now, step);
+        // A drive that was carried over to it is gone with it, and must not be waited for where it hung before.
+        let gone = self.manifest.taken_along(&node).into_iter();
+        let gone = gone.map(|volume| Body::Retired(Retired { what: Leaver::Volume(volume), retired: true }));
+        self.say(gone.collect(), now, step);
         let removal = vec![Body::Remove(Remove { node })];
         match authority {
             Some(authority) => self.say_as(authority, removal, now, step),

@@ -208,6 +208,23 @@ fn who_was_away_when_it_was_removed_is_told_at_the_door() {
 }
 
 #[test]
+fn a_drive_that_was_carried_over_to_it_is_not_taken_to_be_back() {
+    let mut world = studios();
+    world.tell(1, Event::Say(vec![volume_info(9, Media::Usb)]));
+    world.pass(500);
+    world.tell(3, Event::Say(vec![volume_info(9, Media::Usb)]));
+    world.pass(2_000);
+    assert_eq!(world.node(2).manifest().host_of(&volume(9)), Some(id(3)));
+    world.tell(2, remove(3, true));
+    world.pass(2_000);
+    for n in [1, 2] {
+        assert_eq!(world.node(n).manifest().host_of(&volume(9)), Some(id(1)));
+        assert!(world.node(n).is_leaving(&volume(9)), "nothing rests on it");
+        assert!(!world.node(n).is_leaving(&volume(1)));
+    }
+}
+
+#[test]
 fn what_a_removed_node_holds_is_never_adopted() {
     let mut world = studios();
     let roll = ingested(&mut world, 3, 60, 3);
