@@ -19,6 +19,8 @@ const PERIOD: u64 = 20_000;
 const RETRY: u64 = 2_000;
 /// What this node says goes out by gossip at once; a reconciliation this soon after catches whom gossip did not reach.
 const FOLLOW_UP: u64 = 1_000;
+/// Removals that are held back until all else of a session is here; more than people ever say.
+const REMOVALS: usize = 1024;
 /// The peer with the larger id waits this long for the other to begin.
 const COURTESY: u64 = 1_500;
 
@@ -141,9 +143,7 @@ impl Node {
             },
             Request::Push(records) => match self.take_all(&records, now, step) {
                 Ok(removals) => {
-                    for removal in removals {
-                        self.take(removal, step);
-                    }
+                    self.take_each(removals, step);
                     Effect::Reply(token, Response::Accepted)
                 }
                 Err(reason) => Effect::Drop(token, reason),
@@ -221,9 +221,7 @@ impl Node {
         step: &mut Step,
     ) -> Option<u64> {
         if rest.is_empty() {
-            for removal in removals {
-                self.take(removal, step);
-            }
+            self.take_each(removals, step);
             self.exchange.agreed.insert(from);
             return Some(PERIOD / 2 + self.below(PERIOD));
         }
@@ -243,14 +241,26 @@ impl Node {
         step: &mut Step,
     ) -> Option<u64> {
         let before = rest.len();
-        match self.take_all(records, now, step) {
-            Ok(more) => removals.extend(more),
-            Err(_) => return Some(PERIOD),
+        let taken = self.take_all(records, now, step);
+        let failed = taken.is_err();
+        removals.extend(taken.unwrap_or_default());
+        // Whoever cannot send the rest must not keep a removal from being heard of.
+        if failed || records.is_empty() || removals.len() > REMOVALS {
+            self.take_each(std::mem::take(&mut removals), step);
+        }
+        if failed {
+            return Some(PERIOD);
         }
         // Answers come in the order asked; what came is at the front. A record that the peer has lost meanwhile
         // must not be asked for for ever.
         rest.drain(..records.len().min(before));
         if records.is_empty() { Some(RETRY) } else { self.fetch(from, rest, removals, step) }
+    }
+
+    pub(super) fn take_each(&mut self, records: Vec<Record>, step: &mut Step) {
+        for record in records {
+            self.take(record, step);
+        }
     }
 
     /// Takes in records that a member sent, but for removals, which it gives back: they come after what is adopted. One

@@ -34,9 +34,8 @@ impl Node {
     /// Takes in what a member answered to that.
     pub(super) fn told(&mut self, records: &[Vec<u8>], now: Now, step: &mut Step) {
         // What is no record is the other's affair: nothing rests on its answer.
-        for removal in self.take_all(records, now, step).unwrap_or_default() {
-            self.take(removal, step);
-        }
+        let removals = self.take_all(records, now, step).unwrap_or_default();
+        self.take_each(removals, step);
     }
 
     /// Removes `node` by the authority's word, or by this node's own as a delegate. What is to stay of its words is
