@@ -60,7 +60,8 @@ pub async fn invite(
     }))
 }
 
-fn phrase_of(text: &PhraseText, shell: &Shell) -> Result<RecoveryPhrase, Failure> {
+/// The phrase in `text`, if it is this library's.
+pub fn phrase_of(text: &PhraseText, shell: &Shell) -> Result<RecoveryPhrase, Failure> {
     let phrase = crate::cli::local::parse_phrase(text)?;
     if phrase.library() == shell.library {
         Ok(phrase)

@@ -23,6 +23,7 @@ mod leaving;
 
 mod files;
 mod plan;
+mod removal;
 mod trash;
 
 /// A roll of this size is planned to show what a rule comes to.
@@ -44,6 +45,7 @@ impl Operator for NodeOperator {
 }
 
 async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> Result<Outcome, Failure> {
+    removal::refuse_if_removed(shell, &command).await?;
     match command {
         Command::Ingest { paths, shoot, wait } => {
             let paths = paths.iter().map(|path| path.as_path().to_owned()).collect();
@@ -83,6 +85,9 @@ async fn perform(shell: &Arc<Shell>, command: Command, reporter: &Reporter) -> R
         Command::VolumeAdd { volume } => leaving::add(shell, &volume, reporter).await,
         Command::VolumeRetire { volume } => leaving::retire_volume(shell, volume).await,
         Command::Retire { node } => leaving::retire_node(shell, &node).await,
+        Command::Remove { node, phrase, preview } => {
+            removal::remove(shell, &node, phrase.as_ref(), preview).await
+        }
         Command::Moved { node } => leaving::moved(shell, &node).await,
         Command::Plan { event } => plan::plan(shell, event).await,
         Command::RuleShow { shoot } => show_rule(shell, shoot).await,

@@ -48,6 +48,9 @@ pub const CATALOG_BYTES_MAX: u64 = 96 * 1024 * 1024;
 /// Longest record, in bytes: fits a gossip message with room to spare.
 pub const RECORD_BYTES: usize = 48 * 1024;
 
+/// Most bytes of records that one adoption carries; so none that is longer can be adopted.
+pub const ADOPTED_BYTES: usize = RECORD_BYTES - 4096;
+
 /// Most rolls that one roll may refer to.
 pub const REFERENCES: usize = 1024;
 
@@ -95,4 +98,5 @@ const _: () = assert!((ROLL_FILES * (2 * PATH_MAX + 512)) as u64 <= CATALOG_BYTE
 const _: () = assert!(ANSWER_BYTES + RECORD_BYTES < MESSAGE_BYTES);
 const _: () = assert!(RECONCILE_BYTES < MESSAGE_BYTES);
 const _: () = assert!(FETCH_IDS * 34 < MESSAGE_BYTES);
-const _: () = assert!(REFERENCES * 34 + 4096 < RECORD_BYTES);
+const _: () = assert!(REFERENCES * 34 + 4096 < ADOPTED_BYTES);
+const _: () = assert!(ENTRIES_MAX / 8 + 4096 < ADOPTED_BYTES);

@@ -3,12 +3,14 @@
 //! A record is checked once, where it enters ([`Record::parse`]): its signature, its bounds and its form. The exact
 //! bytes that came are kept, because protobuf has many encodings of one message and a signature holds for one of them.
 
+mod adoption;
 mod body;
 mod convert;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use prost::Message;
 
+pub use adoption::Adopt;
 pub use body::*;
 
 use crate::id::{IdError, LibraryId, NodeId, RecordId};
@@ -107,7 +109,13 @@ impl Record {
         let key = VerifyingKey::from_bytes(&author.0).map_err(|_| RecordError::Forged)?;
         let signature = Signature::from_slice(&outer.signature).map_err(|_| RecordError::Forged)?;
         key.verify_strict(&with_domain(&outer.signed), &signature).map_err(|_| RecordError::Forged)?;
-        Self::checked(claim, &outer, bytes)
+        let record = Self::checked(claim, &outer, bytes)?;
+        if let Body::Adopt(adopt) = &record.body {
+            for adopted in &adopt.records {
+                Self::parse(library, &adopted.bytes)?;
+            }
+        }
+        Ok(record)
     }
 
     /// A record from this node's own store, whose signature was verified before it was written there.

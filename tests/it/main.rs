@@ -28,6 +28,7 @@ mod leaving;
 mod plan;
 
 mod hours;
+mod removal;
 
 mod scrub;
 

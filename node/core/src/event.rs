@@ -2,6 +2,7 @@
 //!
 //! Photo bytes never travel in here. The core says which shard goes where; the shell streams it.
 
+mod invite;
 mod memory;
 mod shard;
 
@@ -9,11 +10,11 @@ use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
 use safelight_proto::id::{Hash, NodeId, RecordId, RollId, VolumeId};
-use safelight_proto::invite::ShortCode;
 use safelight_proto::message::{JoinReply, JoinRequest, Request, Response};
 use safelight_proto::record::Body;
-use safelight_proto::vocabulary::{Role, Site};
+use safelight_proto::vocabulary::Role;
 
+pub use self::invite::{Ending, InviteState, Newcomer};
 pub use self::memory::{Brake, Mass, Memory};
 pub use self::shard::{Made, Remake, Shard, Want};
 use crate::settings::Settings;
@@ -25,70 +26,6 @@ pub struct Token(pub u64);
 /// Names a request of ours, so that its answer finds back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Question(pub u64);
-
-/// An invite that this node gave out.
-#[derive(Debug, Clone)]
-pub struct InviteState {
-    /// What its bearer becomes.
-    pub role: Role,
-    /// End of its life, milliseconds since 1970.
-    pub expires: u64,
-    /// Who used it.
-    pub used_by: Option<NodeId>,
-    /// Signs the admission of a studio. In memory only, as is all that follows: such an invite ends with the process.
-    pub authority: Option<Box<SigningKey>>,
-    /// Whether its owner waits for a studio that comes with it, and is asked before that is let in.
-    pub attended: bool,
-    /// The studio that came with it, until it is let in.
-    pub newcomer: Option<Newcomer>,
-    /// The first other node that came with it, by name and site: its code is in wrong hands.
-    pub rival: Option<(String, Site)>,
-    /// Why it ended before its time.
-    pub ended: Option<Ending>,
-}
-
-impl InviteState {
-    /// An invite as it is kept: nobody came yet, and nobody waits.
-    pub fn new(role: Role, expires: u64) -> Self {
-        Self {
-            role,
-            expires,
-            used_by: None,
-            authority: None,
-            attended: false,
-            newcomer: None,
-            rival: None,
-            ended: None,
-        }
-    }
-}
-
-/// A node that came with a studio's invite. An invite takes one for good, so that nobody can try on keys until the
-/// short code fits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Newcomer {
-    /// Who, by its channel.
-    pub node: NodeId,
-    /// What it calls itself.
-    pub name: String,
-    /// Where it says that it stands.
-    pub site: Site,
-    /// What its screen shows, too.
-    pub code: ShortCode,
-    /// Whether the inviting side found the code to be the same.
-    pub confirmed: bool,
-}
-
-/// Why a studio's invite ended before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Its owner says that the newcomer's screen shows another code.
-    Refused,
-    /// Its owner no longer waits.
-    Withdrawn,
-    /// The newcomer's people say that the inviting screen shows another code.
-    Declined,
-}
 
 /// What the shell tells the core.
 #[derive(Debug)]
@@ -126,6 +63,8 @@ pub enum Event {
         /// Where the judgement goes.
         token: Token,
     },
+    /// A member that takes this node for a stranger told why, in records.
+    Told(Vec<Vec<u8>>),
     /// A stranger wants to join.
     Join {
         /// Who, by its channel.
@@ -139,6 +78,13 @@ pub enum Event {
     Say(Vec<Body>),
     /// The owner says something with the authority key.
     SayAs(Box<SigningKey>, Vec<Body>),
+    /// The owner ends a node's membership: of a vault by this node's own word, of a studio by the authority's.
+    Remove {
+        /// Who.
+        node: NodeId,
+        /// The authority's key.
+        authority: Option<Box<SigningKey>>,
+    },
     /// The owner invites; the key is BLAKE3 of the secret.
     Invite(Hash, InviteState),
     /// The owner sees the short code of this newcomer on its screen: it may come in.

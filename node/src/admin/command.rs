@@ -140,6 +140,17 @@ pub enum Command {
         /// By name or id.
         node: String,
     },
+    /// Ends a node's membership for good.
+    Remove {
+        /// By name or id.
+        node: String,
+        /// The recovery phrase, which only a studio's removal needs.
+        #[serde(default)]
+        phrase: Option<PhraseText>,
+        /// Only says what it would mean.
+        #[serde(default)]
+        preview: bool,
+    },
     /// Declares that a node stands at its own site from now on.
     Moved {
         /// By name or id.
@@ -423,6 +434,7 @@ mod tests {
         there_and_back(Command::Drill { without: "studio".into(), extent: Extent::Sample(7) });
         there_and_back(Command::InviteWait { invite: "00".into(), newcomer: None });
         there_and_back(Command::InviteAnswer { invite: "00".into(), newcomer: "11".into(), same: true });
+        there_and_back(Command::Remove { node: "laptop".into(), phrase: None, preview: true });
         there_and_back(Command::Lost { what: Casualty::Site("studio".into()) });
         there_and_back(Command::Plan { event: Supposed::Lose(Target::Site("studio".into())) });
         let volumes = vec!["/mnt/new,media=hdd".into()];

@@ -8,6 +8,7 @@ use libp2p::Multiaddr;
 use safelight_proto::vocabulary::{Role, Rule, Site};
 
 use super::drill::DrillArgs;
+use super::removal::RemoveArgs;
 use super::values::{self, HostPort};
 use crate::admin::command::Wait;
 
@@ -91,6 +92,8 @@ pub enum Verb {
     Volume(VolumeVerb),
     /// Let a node leave: its volumes are emptied first
     Retire(NodeArg),
+    /// Shut a stolen machine out, for good; says plainly what it can still do
+    Remove(RemoveArgs),
     /// Say that a node which was filled elsewhere stands at its own site now
     Moved(NodeArg),
     /// Say what would happen if drives came, left or were lost; changes nothing

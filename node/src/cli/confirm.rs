@@ -121,12 +121,12 @@ pub fn join(options: JoinOptions, global: &Global) -> Result<Outcome, Failure> {
 }
 
 /// Whether there is a person to ask.
-fn asks(global: &Global) -> bool {
+pub(super) fn asks(global: &Global) -> bool {
     !global.json && io::stdin().is_terminal()
 }
 
 /// Asks a person; anything but yes is no.
-fn ask(situation: &str, question: &str) -> Result<bool, Failure> {
+pub(super) fn ask(situation: &str, question: &str) -> Result<bool, Failure> {
     // What was typed before the question was there is no answer to it. Where it cannot be thrown away it is one.
     let _ = tcflush(io::stdin(), QueueSelector::IFlush);
     put(&format!("\n{situation}\n{question} [y/N] "))?;
@@ -140,7 +140,8 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-fn say(text: &str) -> Result<(), Failure> {
+/// Tells a person something.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
     put(&format!("{text}\n"))
 }
 
@@ -155,7 +156,8 @@ fn put(text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("the screen cannot be written to: {error}")))
 }
 
-fn read<T: serde::de::DeserializeOwned>(outcome: Outcome) -> Result<T, Failure> {
+/// The document of what a command came to.
+pub(super) fn read<T: serde::de::DeserializeOwned>(outcome: Outcome) -> Result<T, Failure> {
     serde_json::from_value(outcome.document).map_err(|error| {
         Failure::new(format!("the node's answer was not understood: {error}"))
             .next("check that the node and this command are the same version")

@@ -13,7 +13,7 @@ use super::client::{self, Client};
 use super::local::{self, JoinOptions, NewNode, RecoverOptions, RunOptions, SalvageOptions};
 use super::progress::Display;
 use super::render::View;
-use super::{args, confirm, founding, kit, manual, phrase};
+use super::{args, confirm, founding, kit, manual, phrase, removal};
 use crate::admin::command::{Casualty, Command, RawPath, Selection, Supposed, Target, VolumeName};
 use crate::admin::operator::{Failure, Outcome, Reporter};
 use crate::demo;
@@ -61,6 +61,7 @@ pub fn perform(cli: Cli) -> Result<(View, Outcome), Failure> {
             ask(View::Verify, Command::Verify { volume: Some(volume_name(volume)?) })
         }
         Verb::Retire(args) => ask(View::Volumes, Command::Retire { node: args.node }),
+        Verb::Remove(args) => removal::remove(args, &global),
         Verb::Moved(args) => ask(View::Nodes, Command::Moved { node: args.node }),
         Verb::Plan(verb) => ask(View::Plan, Command::Plan { event: supposed(verb)? }),
         Verb::Rule(RuleVerb::Show { shoot }) => ask(View::Rule, Command::RuleShow { shoot }),

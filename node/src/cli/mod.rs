@@ -29,6 +29,8 @@ pub mod output;
 
 mod progress;
 
+mod removal;
+
 mod render;
 
 pub mod units;

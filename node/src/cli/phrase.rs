@@ -35,6 +35,27 @@ pub fn read(source: &Path) -> Result<PhraseText, Failure> {
     parse(&text)
 }
 
+/// The phrase as a person types it on the terminal, in one line or in many; then it is wiped off the screen.
+pub fn ask() -> Result<PhraseText, Failure> {
+    let broke = |error: io::Error| {
+        Failure::new(format!("the recovery phrase cannot be read: {error}; nothing was changed"))
+            .next("write the 24 words into a text file, and name it with --phrase-file")
+    };
+    let mut text = Zeroizing::new(String::new());
+    let mut input = io::stdin().lock();
+    loop {
+        let line = answer(&mut input).map_err(broke)?;
+        text.push_str(&line);
+        let words = text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count();
+        if words >= WORDS || line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut screen = io::stderr();
+    write!(screen, "\x1b[2J\x1b[3J\x1b[H").and_then(|()| screen.flush()).map_err(broke)?;
+    parse(&text)
+}
+
 /// The words in `text`: any case, any spaces, numbered or not.
 fn parse(text: &str) -> Result<PhraseText, Failure> {
     let mut words = Zeroizing::new(String::new());

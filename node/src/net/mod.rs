@@ -29,7 +29,7 @@ mod tests;
 
 pub use address::Address;
 pub use event::{Channel, NetEvent, ReplyHandle, Verdict, VerdictHandle};
-pub use handle::NetHandle;
+pub use handle::{NetHandle, RequestError};
 pub use listen::{ListenError, everywhere};
 pub use stream::ShardStream;
 

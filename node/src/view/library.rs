@@ -105,6 +105,21 @@ fn brake(node: &Node) -> Option<String> {
     ))
 }
 
+/// What the owner of a machine has to know that was removed, perhaps by mistake.
+fn removed(node: &Node) -> Option<String> {
+    let members = node.manifest().members();
+    let by = members.removed_by(&node.id())?;
+    let by = match members.is_authority(&by) {
+        true => "with the recovery phrase".to_owned(),
+        false => format!("by {}", name_of(node, &by)),
+    };
+    Some(format!(
+        "THIS NODE WAS REMOVED from the library, {by}. It takes no part in it any more: the others do not talk to it, \
+         and nothing that it says counts. What lies on its drives is still there; the recovery phrase opens it \
+         (`safelight salvage`). To belong again, set this machine up anew, with a new home and a new invite"
+    ))
+}
+
 fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
     let name = |id: &VolumeId| topology.volume(*id).map_or_else(|| id.short(), |volume| volume.name.clone());
     let mut warnings: Vec<String> = topology
@@ -121,10 +136,11 @@ fn warnings(node: &Node, topology: &Topology) -> Vec<String> {
             }
         })
         .collect();
+    warnings.extend(removed(node));
     warnings.extend(brake(node));
     warnings.extend(clocks(node, wall_millis()));
     warnings.extend(scrubs(node, wall_millis()));
-    warnings.extend(stuck(node));
+    warnings.extend(stuck(node).filter(|_| !node.is_removed()));
     if node.missing_catalogs() > 0 {
         warnings.push(format!("{} catalogs are still on their way here", node.missing_catalogs()));
     }
@@ -209,10 +225,13 @@ fn clocks(node: &Node, now: u64) -> Vec<String> {
 
 /// `nodes`.
 pub fn nodes(node: &Node, local: &Local) -> Vec<doc::NodeDoc> {
-    let manifest = node.manifest();
+    let (manifest, me) = (node.manifest(), node.id());
+    // A node that was removed still knows itself.
+    let own = manifest.members().ever(&me).filter(|_| node.is_removed()).map(|member| (&me, member));
     manifest
         .members()
         .iter()
+        .chain(own)
         .map(|(id, member)| {
             let info = manifest.node(id);
             let own = *id == node.id();
@@ -237,7 +256,8 @@ fn node_state(node: &Node, id: &NodeId) -> doc::NodeState {
         Some(Condition::Online) => doc::NodeState::Online,
         Some(Condition::Away) => doc::NodeState::Away,
         Some(Condition::Retired) => doc::NodeState::Retired,
-        Some(Condition::Lost) | None => doc::NodeState::Lost,
+        Some(Condition::Lost) => doc::NodeState::Lost,
+        None => doc::NodeState::Removed,
     }
 }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use safelight_core::event::{Event, Question};
 use safelight_proto::id::{Hash, NodeId, RecordId, VolumeId};
 use safelight_proto::limit;
-use safelight_proto::message::{Request, Response};
+use safelight_proto::message::{JoinReply, Request, Response};
 
 use crate::blobs::{Groups, check_proof};
-use crate::net::Channel;
+use crate::net::{Channel, RequestError};
 use crate::shell::Shell;
 
 /// An answer is waited for so long.
@@ -20,8 +20,28 @@ const PROOF_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Asks a member and tells the core what came of it.
 pub async fn ask(shell: Arc<Shell>, to: NodeId, question: Question, request: Request) {
-    let answer = exchange(&shell, to, request, PATIENCE).await;
+    let bytes = Bytes::from(request.encode());
+    let answer = match shell.net.request(to, Channel::Member, bytes, PATIENCE).await {
+        Ok(answer) => understood(&shell, to, &answer),
+        Err(error) => {
+            if matches!(error, RequestError::NotAccepted) {
+                knock(&shell, to).await;
+            }
+            Err(error.to_string())
+        }
+    };
     shell.core.tell(Event::Answered { from: to, question, answer }).await;
+}
+
+/// Asks a member that does not talk to this node, through the door for strangers, whether it was removed.
+async fn knock(shell: &Shell, to: NodeId) {
+    let Ok(Some(request)) = shell.core.ask(|node| node.knock()).await else { return };
+    let asked = shell.net.request(to, Channel::Join, Bytes::from(request.encode()), PATIENCE).await;
+    match asked.ok().and_then(|answer| JoinReply::decode(&answer).ok()) {
+        Some(JoinReply::Welcome { records, .. }) => shell.core.tell(Event::Told(records)).await,
+        // It does not know this node yet, or cannot say: the next question is asked as ever.
+        _ => tracing::debug!(%to, "a member takes this node for a stranger"),
+    }
 }
 
 /// One question, one answer.
@@ -34,8 +54,12 @@ async fn exchange(
     let bytes = Bytes::from(request.encode());
     let answer =
         shell.net.request(to, Channel::Member, bytes, patience).await.map_err(|error| error.to_string())?;
-    Response::decode(&answer).map_err(|error| {
-        shell.net.disconnect(to, error.to_string());
+    understood(shell, to, &answer)
+}
+
+fn understood(shell: &Shell, from: NodeId, answer: &[u8]) -> Result<Response, String> {
+    Response::decode(answer).map_err(|error| {
+        shell.net.disconnect(from, error.to_string());
         error.to_string()
     })
 }

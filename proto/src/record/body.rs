@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Hlc;
+use super::adoption::Adopt;
 use crate::id::{CodingId, Hash, NodeId, RecordId, RollId, ShootId, VolumeId};
 use crate::vocabulary::{Media, Role, Rule, Site};
 
@@ -45,6 +46,10 @@ pub enum Body {
     Seeding(Seeding),
     /// The loss of a site was rehearsed.
     Drill(Drill),
+    /// A node belongs to the library no more.
+    Remove(Remove),
+    /// Records of removed nodes are to stand.
+    Adopt(Adopt),
 }
 
 /// The library's public reading key, signed by the authority.
@@ -284,7 +289,15 @@ pub struct Drill {
     pub newest: Hlc,
 }
 
-/// What a record competes for. Records with one key supersede each other; every other record stands beside the rest.
+/// Ends a node's membership for good: its key never returns, and nothing it says counts but what was adopted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remove {
+    /// Who.
+    pub node: NodeId,
+}
+
+/// What a record competes for. Records with one key supersede each other; every other record stands beside the rest. But for
+/// what the authority alone says, the author is part of it: when one is removed, no other's word went with its.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The founding.
@@ -307,14 +320,14 @@ pub enum Key {
     Holding(RollId, VolumeId, NodeId),
     /// One node's audit of a roll on a volume.
     Audit(RollId, VolumeId, NodeId),
-    /// The rule of the library or a shoot.
-    Rule(Option<ShootId>),
-    /// A node's state.
-    Lost(NodeId),
+    /// The rule of the library or a shoot, by whose word.
+    Rule(Option<ShootId>, NodeId),
+    /// A node's state, by whose word.
+    Lost(NodeId, NodeId),
     /// A node's head.
     Head(NodeId),
-    /// What is deleted of a roll.
-    Trash(RollId),
+    /// What is deleted of a roll, by whose word.
+    Trash(RollId, NodeId),
     /// The last scrub of a volume, by its node.
     Scrubbed(VolumeId, NodeId),
     /// Whether a node or volume leaves, by whose word.
@@ -323,6 +336,10 @@ pub enum Key {
     Seeding(NodeId, NodeId),
     /// The last drill without a site, by who held it.
     Drill(Site, NodeId),
+    /// The end of a node's membership, by whose word.
+    Remove(NodeId, NodeId),
+    /// An adoption, by the ids of what it adopts and who does: none takes the place of another.
+    Adopt(Hash, NodeId),
 }
 
 impl Body {
@@ -339,19 +356,48 @@ impl Body {
             Self::Layout(b) => Key::Layout(b.roll, author),
             Self::Holding(b) => Key::Holding(b.roll, b.volume, author),
             Self::Audit(b) => Key::Audit(b.roll, b.volume, author),
-            Self::Rule(b) => Key::Rule(b.shoot),
-            Self::Lost(b) => Key::Lost(b.node),
+            Self::Rule(b) => Key::Rule(b.shoot, author),
+            Self::Lost(b) => Key::Lost(b.node, author),
             Self::Head(_) => Key::Head(author),
-            Self::Trash(b) => Key::Trash(b.roll),
+            Self::Trash(b) => Key::Trash(b.roll, author),
             Self::Scrubbed(b) => Key::Scrubbed(b.volume, author),
             Self::Retired(b) => Key::Retired(b.what, author),
             Self::Seeding(b) => Key::Seeding(b.node, author),
             Self::Drill(b) => Key::Drill(b.without.clone(), author),
+            Self::Remove(b) => Key::Remove(b.node, author),
+            Self::Adopt(b) => Key::Adopt(b.digest(), author),
         }
     }
 
     /// Whether it bears on who belongs to the library: such records are taken in before all others.
     pub fn is_membership(&self) -> bool {
-        matches!(self, Self::Founding(_) | Self::Admit(_) | Self::Delegate(_))
+        matches!(self, Self::Founding(_) | Self::Admit(_) | Self::Delegate(_) | Self::Remove(_))
+    }
+
+    /// Whether it can outlive its author's membership: what is known and wanted, never what a node says of itself, holds
+    /// or has found.
+    pub fn is_adoptable(&self) -> bool {
+        match self {
+            Self::Admit(_)
+            | Self::Remove(_)
+            | Self::Roll(_)
+            | Self::Coding(_)
+            | Self::Layout(_)
+            | Self::Rule(_)
+            | Self::Lost(_)
+            | Self::Trash(_)
+            | Self::Retired(_) => true,
+            Self::Founding(_)
+            | Self::Delegate(_)
+            | Self::Node(_)
+            | Self::Volume(_)
+            | Self::Holding(_)
+            | Self::Audit(_)
+            | Self::Head(_)
+            | Self::Scrubbed(_)
+            | Self::Seeding(_)
+            | Self::Drill(_)
+            | Self::Adopt(_) => false,
+        }
     }
 }

@@ -74,6 +74,8 @@ pub(super) fn to_schema(body: &Body) -> Wire {
             at: b.at.as_ref().map(|site| site.name().to_owned()).unwrap_or_default(),
         }),
         Body::Drill(b) => Wire::Drill(drill_to_schema(b)),
+        Body::Remove(b) => Wire::Remove(schema::Remove { node: b.node.0.to_vec() }),
+        Body::Adopt(b) => Wire::Adopt(b.to_schema()),
     }
 }
 
@@ -138,6 +140,8 @@ pub(super) fn from_schema(body: Wire) -> Result<Body> {
             Body::Seeding(Seeding { node: NodeId::from_slice(&b.node)?, at: site_or_none(&b.at)? })
         }
         Wire::Drill(b) => Body::Drill(drill_from_schema(b)?),
+        Wire::Remove(b) => Body::Remove(Remove { node: NodeId::from_slice(&b.node)? }),
+        Wire::Adopt(b) => Body::Adopt(Adopt::from_schema(b)?),
     })
 }
 

@@ -80,6 +80,18 @@ fn bodies() -> Vec<Body> {
             rolls: 16,
             newest: Hlc::at(1_700_000_000_000),
         }),
+        Body::Remove(Remove { node }),
+        Body::Adopt(Adopt {
+            records: vec![
+                Record::sign(
+                    LIBRARY,
+                    Hlc(3),
+                    Body::Layout(Layout { roll, coding, volumes: vec![volume; 4] }),
+                    &key(),
+                ),
+                Record::sign(LIBRARY, Hlc(4), Body::Remove(Remove { node }), &key()),
+            ],
+        }),
     ]
 }
 
@@ -129,6 +141,48 @@ fn the_largest_record_fits() {
         (0..limit::REFERENCES as u32).map(|n| RollId(*blake3::hash(&n.to_be_bytes()).as_bytes())).collect();
     let Body::Roll(roll) = bodies().remove(5) else { unreachable!("the sixth is a roll") };
     Record::sign(LIBRARY, Hlc(1), Body::Roll(Roll { references, ..roll }), &key());
+}
+
+#[test]
+fn the_largest_record_can_be_adopted() {
+    let references =
+        (0..limit::REFERENCES as u32).map(|n| RollId(*blake3::hash(&n.to_be_bytes()).as_bytes())).collect();
+    let Body::Roll(roll) = bodies().remove(5) else { unreachable!("the sixth is a roll") };
+    let roll = Record::sign(LIBRARY, Hlc(1), Body::Roll(Roll { references, ..roll }), &key());
+    let small = Record::sign(LIBRARY, Hlc(2), bodies().remove(7), &key());
+    let all = [vec![small.clone(); 900], vec![roll; 3]].concat();
+    let adoptions = Adopt::of(all.clone());
+    assert!(adoptions.len() < 10, "they are packed");
+    let adopted = adoptions.into_iter().flat_map(|adopt| {
+        let record = Record::sign(LIBRARY, Hlc(5), Body::Adopt(adopt), &key());
+        let Body::Adopt(adopt) = Record::parse(LIBRARY, &record.bytes).expect("within every bound").body
+        else {
+            unreachable!("it is an adoption")
+        };
+        adopt.records
+    });
+    assert_eq!(adopted.collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn what_a_node_holds_cannot_be_adopted() {
+    for body in bodies().into_iter().filter(|body| !body.is_adoptable()) {
+        let records = vec![Record::sign(LIBRARY, Hlc(1), body, &key())];
+        let record = Record::sign(LIBRARY, Hlc(2), Body::Adopt(Adopt { records }), &key());
+        assert_eq!(Record::parse(LIBRARY, &record.bytes), Err(RecordError::Bounds("adopted record")));
+    }
+}
+
+#[test]
+fn forged_and_foreign_records_are_not_adopted() {
+    let adopt = |adopted: Record| {
+        Record::sign(LIBRARY, Hlc(2), Body::Adopt(Adopt { records: vec![adopted] }), &key())
+    };
+    let foreign = Record::sign(LibraryId([8; 32]), Hlc(1), bodies().remove(7), &key());
+    assert_eq!(Record::parse(LIBRARY, &adopt(foreign).bytes), Err(RecordError::Foreign));
+    let mut forged = Record::sign(LIBRARY, Hlc(1), bodies().remove(7), &key());
+    *forged.bytes.last_mut().expect("it has a signature") ^= 1;
+    assert_eq!(Record::parse(LIBRARY, &adopt(forged).bytes), Err(RecordError::Forged));
 }
 
 proptest! {

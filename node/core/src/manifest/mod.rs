@@ -1,22 +1,27 @@
 //! The manifest: the set of valid records, and what it says.
 //!
-//! Merge laws. For each [`Key`] the record of highest rank (time, author, id) among the *valid* ones stands. Validity
-//! follows from the membership records of the set alone, and those only ever add rights: what is valid stays valid, and
-//! what is not yet valid waits. So the outcome depends on the set and on nothing else: merging is commutative,
-//! associative and idempotent, whatever the order of arrival (property-tested in `tests.rs`).
+//! Merge laws. For each [`Key`] the record of highest rank (time, author, id) among the *valid* ones stands. What is
+//! valid follows from the membership records and adoptions of the set alone, in layers of which none looks at a later
+//! one: what the authority says of members; which adoptions count; what delegates say of vaults; all else. But for what
+//! the authority says, the author is part of the key, so that a record only ever gives way to one of its author's own,
+//! and with an author all of its words go at once, except those that were adopted; and an adoption carries what it
+//! adopts. So the outcome depends on the set and on nothing else: merging is commutative, associative and idempotent,
+//! whatever the order of arrival (property-tested in `tests.rs`).
 //!
-//! Kinds that the design calls grow-only have their author in the key: one author's second word on the same matter
-//! replaces its first, and nobody's word replaces another's.
+//! What is not valid and may be so later is kept: what stood before it fell with [`Manifest::settle`] in its place, what
+//! never stood in a waiting room with bounds. What a node said that was removed for good is let go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use safelight_proto::id::{LibraryId, NodeId, RecordId};
+use safelight_proto::id::{Hash, LibraryId, NodeId, RecordId};
 use safelight_proto::record::{Body, Hlc, Key, Record};
 
 use crate::members::{Members, Permission};
+use view::{HIGH_NODE, LOW_NODE};
 
 mod drill;
+mod legacy;
 mod trash;
 mod view;
 
@@ -28,7 +33,7 @@ pub use view::*;
 /// again.
 pub const WAITING_BYTES: usize = 16 * 1024 * 1024;
 
-/// A record as the core keeps it: without its bytes, which the store has.
+/// A record as the core keeps it: without its bytes, which the store has, but for kinds that may have to be adopted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its id.
@@ -39,9 +44,24 @@ pub struct Entry {
     pub author: NodeId,
     /// What it says.
     pub body: Body,
+    /// The very bytes; empty for what is never adopted.
+    pub bytes: Vec<u8>,
 }
 
 impl Entry {
+    /// `record`, in the form in which it is kept.
+    fn of(record: &Record) -> Self {
+        let Record { id, hlc, author, body, bytes } = record;
+        let bytes = if body.is_adoptable() { bytes.clone() } else { Vec::new() };
+        Self { id: *id, hlc: *hlc, author: *author, body: body.clone(), bytes }
+    }
+
+    /// The record, of a kind that can be adopted.
+    pub fn adoptable(&self) -> Option<Record> {
+        let Self { id, hlc, author, body, bytes } = self.clone();
+        self.body.is_adoptable().then_some(Record { id, hlc, author, body, bytes })
+    }
+
     fn rank(&self) -> (Hlc, NodeId, RecordId) {
         (self.hlc, self.author, self.id)
     }
@@ -60,6 +80,8 @@ pub enum Merged {
     Waiting,
     /// Nobody but the authority may ever say it.
     Refused(&'static str),
+    /// Its author was removed, and nobody has adopted it. It is not kept.
+    Void,
 }
 
 /// What merging changed: to be made durable before anyone is told.
@@ -69,6 +91,18 @@ pub struct Change {
     pub added: Vec<Record>,
     /// Records that stand no more.
     pub superseded: Vec<RecordId>,
+    /// Records that stood until now, and do so no more because their author was removed.
+    pub fallen: Vec<Entry>,
+    /// Whose words count has changed: any record may stand now, or stand no more.
+    pub members: bool,
+}
+
+impl Change {
+    /// A record is let go; what this very change brought is as if it had never come.
+    fn drop(&mut self, entry: &Entry) {
+        self.added.retain(|added| added.id != entry.id);
+        self.superseded.push(entry.id);
+    }
 }
 
 /// See the module's documentation.
@@ -77,6 +111,8 @@ pub struct Manifest {
     members: Members,
     entries: BTreeMap<Key, Entry>,
     ids: BTreeSet<(Hlc, RecordId)>,
+    /// Records that stood, and may again: their author is no member as things are, but can be one.
+    resting: BTreeMap<Key, Entry>,
     waiting: BTreeMap<RecordId, Record>,
     waiting_bytes: usize,
     version: u64,
@@ -89,6 +125,7 @@ impl Manifest {
             members: Members::new(library),
             entries: BTreeMap::new(),
             ids: BTreeSet::new(),
+            resting: BTreeMap::new(),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
             version: 0,
@@ -105,18 +142,38 @@ impl Manifest {
         &self.members
     }
 
-    /// Takes in one record. Everything that changed, by it or because it let waiting records in, is added to `change`.
+    /// Takes in what a store kept, in an order in which nothing has to be judged twice.
+    pub fn load(&mut self, records: impl IntoIterator<Item = Record>) {
+        let mut layers: [Vec<Record>; 4] = Default::default();
+        for record in records {
+            let membership = record.body.is_membership();
+            let layer = match &record.body {
+                _ if membership && self.members.is_authority(&record.author) => 0,
+                Body::Adopt(_) => 1,
+                _ if membership => 2,
+                _ => 3,
+            };
+            layers[layer].push(record);
+        }
+        for record in layers.into_iter().flatten() {
+            self.merge(record, &mut Change::default());
+        }
+    }
+
+    /// Takes in one record. Everything that changed, by it or because of what it made of others, is added to `change`.
     pub fn merge(&mut self, record: Record, change: &mut Change) -> Merged {
         let membership = record.body.is_membership();
+        let adopted = match &record.body {
+            Body::Adopt(adopt) => adopt.records.clone(),
+            _ => Vec::new(),
+        };
         let merged = self.merge_one(record, change);
-        let mut grew = membership && merged == Merged::New;
-        while grew {
-            grew = false;
-            self.waiting_bytes = 0;
-            for waiting in std::mem::take(&mut self.waiting).into_values() {
-                let membership = waiting.body.is_membership();
-                grew |= self.merge_one(waiting, change) == Merged::New && membership;
-            }
+        if merged == Merged::New && membership {
+            self.settle(change);
+        }
+        // Whatever an adoption is worth: what it carries is there now, as if it had come by itself.
+        for record in adopted {
+            self.merge(record, change);
         }
         merged
     }
@@ -131,30 +188,133 @@ impl Manifest {
                 return Merged::Stale;
             }
         }
-        match self.members.may(&record) {
+        match self.members.may(&record.id, &record.author, &record.body) {
             Permission::Yes => {}
             Permission::No(reason) => return Merged::Refused(reason),
+            Permission::Void => return Merged::Void,
             Permission::Unknown => {
+                let rests = self.resting.get(&key).is_some_and(|resting| resting.id == record.id);
                 let fits = self.waiting_bytes + record.bytes.len() <= WAITING_BYTES;
-                if fits && !self.waiting.contains_key(&record.id) {
+                if fits && !rests && !self.waiting.contains_key(&record.id) {
                     self.waiting_bytes += record.bytes.len();
                     self.waiting.insert(record.id, record);
                 }
                 return Merged::Waiting;
             }
         }
-        self.members.learn(&record);
-        self.version += 1;
-        self.ids.insert((record.hlc, record.id));
-        let entry =
-            Entry { id: record.id, hlc: record.hlc, author: record.author, body: record.body.clone() };
-        if let Some(old) = self.entries.insert(key, entry) {
-            self.ids.remove(&(old.hlc, old.id));
-            change.added.retain(|added| added.id != old.id);
-            change.superseded.push(old.id);
-        }
+        self.stand(key, Entry::of(&record), change);
+        change.members |= self.members.learn(&record);
         change.added.push(record);
         Merged::New
+    }
+
+    /// Puts a valid record in its place. It outranks what stands there.
+    fn stand(&mut self, key: Key, entry: Entry, change: &mut Change) {
+        self.version += 1;
+        self.ids.insert((entry.hlc, entry.id));
+        // It rests no more, should it have done so.
+        if self.resting.get(&key).is_some_and(|resting| resting.id == entry.id) {
+            self.resting.remove(&key);
+        }
+        change.fallen.retain(|fallen| fallen.id != entry.id);
+        change.superseded.retain(|gone| *gone != entry.id);
+        if let Some(old) = self.entries.insert(key, entry) {
+            self.ids.remove(&(old.hlc, old.id));
+            self.members.forget(&old.id, &old.author, &old.body);
+            change.drop(&old);
+        }
+    }
+
+    /// After a change of who belongs to the library: lets go of what stands no more, and takes in what stands now. What
+    /// that changes about members is looked at again; there are few layers, so that it ends.
+    fn settle(&mut self, change: &mut Change) {
+        loop {
+            let mut again = false;
+            for (key, permission) in self.misplaced(&self.entries, |permission| permission != Permission::Yes)
+            {
+                again |= self.fall(key, permission, change);
+            }
+            for (key, _) in self.misplaced(&self.resting, |permission| permission != Permission::Unknown) {
+                again |= self.rise(key, change);
+            }
+            self.waiting_bytes = 0;
+            for waiting in std::mem::take(&mut self.waiting).into_values() {
+                let bears = waiting.body.is_membership() || matches!(waiting.body, Body::Adopt(_));
+                again |= self.merge_one(waiting, change) == Merged::New && bears;
+            }
+            for adopted in self.adopted() {
+                let bears = adopted.body.is_membership();
+                again |= self.merge_one(adopted, change) == Merged::New && bears;
+            }
+            if !again {
+                break;
+            }
+        }
+    }
+
+    fn misplaced(
+        &self,
+        entries: &BTreeMap<Key, Entry>,
+        is: impl Fn(Permission) -> bool,
+    ) -> Vec<(Key, Permission)> {
+        let judged = entries.iter().map(|(key, entry)| (key, self.permission(entry)));
+        judged.filter(|(_, permission)| is(*permission)).map(|(key, p)| (key.clone(), p)).collect()
+    }
+
+    fn permission(&self, entry: &Entry) -> Permission {
+        self.members.may(&entry.id, &entry.author, &entry.body)
+    }
+
+    /// A record stands no more. Whether that bears on others.
+    fn fall(&mut self, key: Key, permission: Permission, change: &mut Change) -> bool {
+        let Some(entry) = self.entries.remove(&key) else { return false };
+        self.version += 1;
+        self.ids.remove(&(entry.hlc, entry.id));
+        if self.members.is_removed(&entry.author) {
+            change.fallen.push(entry.clone());
+        }
+        let bears = self.members.forget(&entry.id, &entry.author, &entry.body);
+        if permission == Permission::Unknown {
+            // Of one author's words on one matter the last will stand, should the author be let in again.
+            match self.resting.get(&key) {
+                Some(resting) if resting.rank() > entry.rank() => change.drop(&entry),
+                _ => {
+                    if let Some(old) = self.resting.insert(key, entry) {
+                        change.drop(&old);
+                    }
+                }
+            }
+        } else {
+            change.drop(&entry);
+        }
+        change.members |= bears;
+        bears
+    }
+
+    /// A record that rested stands again, or is let go. Whether that bears on others.
+    fn rise(&mut self, key: Key, change: &mut Change) -> bool {
+        let Some(entry) = self.resting.remove(&key) else { return false };
+        let outranked = self.entries.get(&key).is_some_and(|standing| standing.rank() >= entry.rank());
+        if outranked || self.permission(&entry) != Permission::Yes {
+            change.drop(&entry);
+            return false;
+        }
+        let record = entry.adoptable();
+        self.stand(key, entry, change);
+        let bears = record.is_some_and(|record| self.members.learn(&record));
+        change.members |= bears;
+        bears
+    }
+
+    /// What the standing adoptions carry and does not stand.
+    fn adopted(&self) -> Vec<Record> {
+        let (low, high) = (Key::Adopt(Hash([0; 32]), LOW_NODE), Key::Adopt(Hash([0xff; 32]), HIGH_NODE));
+        let carried = self.range(low..=high).flat_map(|(_, entry)| match &entry.body {
+            Body::Adopt(adopt) => adopt.records.as_slice(),
+            _ => &[],
+        });
+        let missing = |record: &&Record| !self.ids.contains(&(record.hlc, record.id));
+        carried.filter(missing).cloned().collect()
     }
 
     /// The standing record of `key`.

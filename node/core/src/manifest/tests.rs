@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use safelight_proto::id::CodingId;
 use safelight_proto::id::{RollId, VolumeId};
 use safelight_proto::record::{
-    Admit, Audit, Delegate, Drill, Founding, Head, Holding, Layout, NodeInfo, RuleInfo, Trash,
+    Admit, Adopt, Audit, Coding, Delegate, Drill, Founding, Head, Holding, Layout, Leaver, Lost, NodeInfo,
+    Remove, Retired, RuleInfo, Trash,
 };
 use safelight_proto::vocabulary::{Role, Rule, Site};
 
@@ -157,9 +158,9 @@ fn a_drill_covers_what_stood_then_and_nothing_later() {
             references: BTreeSet::new(),
             data_bytes: 4096,
             catalog_bytes: 4096,
-            sealed_hash: safelight_proto::id::Hash([n; 32]),
+            sealed_hash: Hash([n; 32]),
             wrapped_key: [0; 80],
-            catalog_hash: safelight_proto::id::Hash([n; 32]),
+            catalog_hash: Hash([n; 32]),
             files,
             bytes: 10,
         })
@@ -187,6 +188,138 @@ fn a_drill_covers_what_stood_then_and_nothing_later() {
     let gone = Trash { roll: RollId([4; 32]), all: true, hidden: BTreeSet::new() };
     manifest.merge(say(1, 15, Body::Trash(gone)), &mut Change::default());
     assert!(covers(&manifest, "studio"), "what is deleted need not be covered");
+}
+
+fn roll(n: u8) -> Body {
+    Body::Roll(safelight_proto::record::Roll {
+        roll: RollId([n; 32]),
+        shoot: safelight_proto::id::ShootId([0; 16]),
+        shoot_name: vec![],
+        references: BTreeSet::new(),
+        data_bytes: 1,
+        catalog_bytes: 4096,
+        sealed_hash: Hash([n; 32]),
+        wrapped_key: [0; 80],
+        catalog_hash: Hash([n; 32]),
+        files: 1,
+        bytes: 1,
+    })
+}
+
+fn remove(n: u8) -> Body {
+    Body::Remove(Remove { node: id(n) })
+}
+
+fn adopt(record: &Record) -> Body {
+    Body::Adopt(Adopt { records: vec![record.clone()] })
+}
+
+fn merge(manifest: &mut Manifest, record: Record) -> Merged {
+    manifest.merge(record, &mut Change::default())
+}
+
+#[test]
+fn nothing_of_a_removed_author_stands_but_what_was_adopted() {
+    let (kept, lost) = (say(3, 5, roll(1)), say(3, 6, roll(2)));
+    let mut manifest = merged(membership());
+    merge(&mut manifest, kept.clone());
+    merge(&mut manifest, lost);
+    merge(&mut manifest, say(1, 7, adopt(&kept)));
+    let mut change = Change::default();
+    assert_eq!(manifest.merge(say(AUTHORITY, 8, remove(3)), &mut change), Merged::New);
+    assert!(
+        manifest.roll(&RollId([1; 32])).is_some_and(|(_, author)| author == id(3)),
+        "it is still its author's"
+    );
+    assert!(manifest.roll(&RollId([2; 32])).is_none());
+    assert_eq!(change.fallen.len(), 1, "a studio could adopt it now");
+    assert!(manifest.members().get(&id(3)).is_none() && manifest.members().is_removed(&id(3)));
+
+    let back_dated = say(3, 1, roll(3));
+    assert_eq!(merge(&mut manifest, back_dated.clone()), Merged::Void);
+    assert_eq!(
+        merge(&mut manifest, say(2, 9, adopt(&back_dated))),
+        Merged::Waiting,
+        "a vault adopts nothing"
+    );
+    assert!(manifest.roll(&RollId([3; 32])).is_none());
+    assert_eq!(merge(&mut manifest, say(AUTHORITY, 9, membership_of(3))), Merged::New);
+    assert!(manifest.members().get(&id(3)).is_none(), "the key never returns");
+}
+
+fn membership_of(n: u8) -> Body {
+    Body::Admit(Admit { node: id(n), role: Role::Studio, site: site("again") })
+}
+
+#[test]
+fn a_delegate_removes_vaults_and_the_authority_alone_studios() {
+    let mut manifest = merged(membership());
+    merge(&mut manifest, say(1, 9, remove(3)));
+    assert!(manifest.members().get(&id(3)).is_some(), "a delegate's removal of a studio has no effect");
+    merge(&mut manifest, say(2, 9, remove(1)));
+    merge(&mut manifest, say(3, 9, remove(2)));
+    assert!(
+        manifest.members().get(&id(1)).is_some() && manifest.members().get(&id(2)).is_some(),
+        "no delegates"
+    );
+    merge(&mut manifest, say(1, 9, remove(2)));
+    assert!(manifest.members().get(&id(2)).is_none());
+    merge(&mut manifest, say(AUTHORITY, 9, remove(3)));
+    assert!(manifest.members().get(&id(3)).is_none());
+}
+
+#[test]
+fn two_studios_can_remove_each_other() {
+    let mut manifest = merged(membership());
+    merge(&mut manifest, say(AUTHORITY, 9, remove(1)));
+    merge(&mut manifest, say(AUTHORITY, 9, remove(3)));
+    assert_eq!(manifest.members().iter().count(), 0, "the vault was let in by one of them");
+}
+
+#[test]
+fn members_that_a_removed_studio_let_in_stay_by_adoption_whatever_comes_first() {
+    let admitted = membership().remove(3);
+    let [adopted, removal] = [say(3, 8, adopt(&admitted)), say(AUTHORITY, 9, remove(1))];
+    for late in [[adopted.clone(), removal.clone()], [removal, adopted]] {
+        let mut manifest = merged(membership());
+        merge(&mut manifest, say(2, 5, roll(1)));
+        let before = manifest.ids().len();
+        for record in late {
+            merge(&mut manifest, record);
+        }
+        assert!(manifest.members().get(&id(2)).is_some());
+        assert!(manifest.roll(&RollId([1; 32])).is_some(), "what it said stands with it");
+        assert_eq!(manifest.ids().len(), before + 2, "all that stood, an adoption and a removal");
+    }
+}
+
+#[test]
+fn what_only_a_removed_studio_adopted_is_left_for_another() {
+    let kept = say(2, 5, roll(1));
+    let mut manifest = merged(membership());
+    for record in [kept.clone(), say(1, 6, adopt(&kept)), say(1, 7, remove(2))] {
+        merge(&mut manifest, record);
+    }
+    assert!(manifest.roll(&RollId([1; 32])).is_some());
+    assert!(manifest.legacy(&id(1)).contains(&kept));
+    let adopted: Vec<Record> =
+        Adopt::of(manifest.legacy(&id(1))).into_iter().map(|a| say(3, 8, Body::Adopt(a))).collect();
+    for record in adopted.into_iter().chain([say(AUTHORITY, 9, remove(1))]) {
+        merge(&mut manifest, record);
+    }
+    assert!(manifest.roll(&RollId([1; 32])).is_some());
+    assert!(manifest.members().is_removed(&id(2)), "its removals stand, too");
+}
+
+#[test]
+fn a_studios_word_counts_again_when_a_later_one_goes_with_its_author() {
+    let rule = |c| Body::Rule(RuleInfo { shoot: None, rule: Rule { copies: c, ..Rule::default() } });
+    let mut manifest = merged(membership());
+    merge(&mut manifest, say(1, 5, rule(2)));
+    merge(&mut manifest, say(3, 6, rule(1)));
+    assert_eq!(manifest.rule(None).copies, 1);
+    merge(&mut manifest, say(AUTHORITY, 9, remove(3)));
+    assert_eq!(manifest.rule(None).copies, 2);
 }
 
 /// Records that compete for few keys, by members and strangers, before and after each other.
@@ -218,17 +351,60 @@ fn any_record() -> impl Strategy<Value = Record> {
             &Standing { files: n, ..Standing::default() }
         )),
         (1u8..6).prop_map(|n| Body::Delegate(Delegate { node: id(n) })),
+        (0u8..3).prop_map(roll),
+        (0u8..2, 1usize..3).prop_map(|(r, n)| Body::Coding(Coding {
+            roll: RollId([r; 32]),
+            coding: CodingId([0; 16]),
+            k: 1,
+            unit: 4096,
+            shard_bytes: 1,
+            shards: vec![Hash([r; 32]); n],
+        })),
+        (0u8..2, 0u8..2).prop_map(|(r, v)| Body::Holding(Holding {
+            roll: RollId([r; 32]),
+            volume: VolumeId([v; 16]),
+            held: [(CodingId([0; 16]), [v].into())].into()
+        })),
+        (0u8..2, any::<bool>()).prop_map(|(r, all)| Body::Trash(Trash {
+            roll: RollId([r; 32]),
+            all,
+            hidden: BTreeSet::new()
+        })),
+        (1u8..6, any::<bool>()).prop_map(|(n, lost)| Body::Lost(Lost { node: id(n), lost })),
+        (1u8..6, any::<bool>())
+            .prop_map(|(n, retired)| Body::Retired(Retired { what: Leaver::Node(id(n)), retired })),
+        (1u8..6).prop_map(remove),
+        (1u8..6).prop_map(remove),
     ];
     (prop_oneof![Just(AUTHORITY), 1u8..6], 1u64..6, body).prop_map(|(author, at, body)| say(author, at, body))
 }
 
+/// Records, and adoptions of some of them and of others.
+fn any_records(most: usize) -> impl Strategy<Value = Vec<Record>> {
+    let adoptions = prop::collection::vec((1u8..6, 1u64..6, any::<[prop::sample::Index; 2]>()), 0..8);
+    (prop::collection::vec(any_record(), 0..most), prop::collection::vec(any_record(), 0..4), adoptions)
+        .prop_map(|(mut records, more, adoptions)| {
+            let all: Vec<Record> = membership()
+                .into_iter()
+                .chain(records.clone())
+                .chain(more)
+                .filter(|r| r.body.is_adoptable())
+                .collect();
+            for (author, at, which) in adoptions {
+                let adopted = which.map(|index| index.get(&all).clone());
+                records.push(say(author, at, Body::Adopt(Adopt { records: adopted.to_vec() })));
+            }
+            records
+        })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(1024))]
 
     /// Commutative and idempotent: any order, with repeats, comes to the same set.
     #[test]
     fn order_does_not_matter(
-        mut records in prop::collection::vec(any_record(), 0..24),
+        mut records in any_records(24),
         order in any::<prop::sample::Index>(),
         again in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
@@ -247,8 +423,8 @@ proptest! {
     /// Associative: merging what two nodes found out separately comes to the same set.
     #[test]
     fn grouping_does_not_matter(
-        left in prop::collection::vec(any_record(), 0..16),
-        right in prop::collection::vec(any_record(), 0..16),
+        left in any_records(16),
+        right in any_records(16),
     ) {
         let all = merged(membership().into_iter().chain(left.clone()).chain(right.clone()));
         let mut a_then_b = merged(left.into_iter().chain(membership()));
@@ -260,7 +436,7 @@ proptest! {
 
     /// What a change says was added and superseded is exactly what became of the set.
     #[test]
-    fn changes_tell_the_truth(records in prop::collection::vec(any_record(), 0..30)) {
+    fn changes_tell_the_truth(records in any_records(30)) {
         let mut manifest = Manifest::new(library());
         let mut kept = BTreeSet::new();
         for record in membership().into_iter().chain(records) {
@@ -269,6 +445,43 @@ proptest! {
             for id in &change.superseded { kept.remove(id); }
             kept.extend(change.added.iter().map(|record| record.id));
         }
-        prop_assert_eq!(kept, manifest.ids().iter().map(|(_, id)| *id).collect::<BTreeSet<_>>());
+        let resting = manifest.resting.values().map(|entry| entry.id);
+        prop_assert_eq!(kept, manifest.ids().iter().map(|(_, id)| *id).chain(resting).collect::<BTreeSet<_>>());
+    }
+
+    /// Any order at all, not only turned and reversed ones.
+    #[test]
+    fn no_order_matters(records in any_records(24), seed in any::<u64>()) {
+        let mut records: Vec<Record> = membership().into_iter().chain(records).collect();
+        let forward = merged(records.clone());
+        records.sort_by_cached_key(|record| *blake3::hash(&[&seed.to_le_bytes()[..], &record.id.0].concat()).as_bytes());
+        prop_assert_eq!(state(&merged(records)), state(&forward));
+    }
+
+    /// A node that starts again from its store comes to the same set.
+    #[test]
+    fn a_restart_does_not_matter(records in any_records(24)) {
+        let (mut manifest, mut store) = (Manifest::new(library()), BTreeMap::new());
+        for record in membership().into_iter().chain(records) {
+            let mut change = Change::default();
+            manifest.merge(record, &mut change);
+            for id in &change.superseded { store.remove(id); }
+            store.extend(change.added.into_iter().map(|record| (record.id, record)));
+        }
+        let mut again = Manifest::new(library());
+        again.load(store.into_values());
+        prop_assert_eq!(state(&again), state(&manifest));
+    }
+
+    /// Nothing of a node that the authority removed stands but what a studio that still belongs has adopted.
+    #[test]
+    fn the_removed_have_no_say(records in any_records(24), n in 1u8..6) {
+        let manifest = merged(membership().into_iter().chain(records).chain([say(AUTHORITY, 9, remove(n))]));
+        for (_, entry) in manifest.entries().filter(|(_, entry)| entry.author == id(n)) {
+            prop_assert!(entry.body.is_adoptable());
+            let members = manifest.members();
+            let studio = |n: &NodeId| members.get(n).is_some_and(|member| member.role == Role::Studio);
+            prop_assert!(members.adopters(&entry.id).any(studio));
+        }
     }
 }

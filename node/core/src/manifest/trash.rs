@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use safelight_proto::id::{RecordId, RollId};
 use safelight_proto::record::{Body, Hlc, Key, Roll, Trash};
 
-use super::Manifest;
 use super::view::{HIGH_NODE, HIGH_ROLL, LOW_NODE, LOW_ROLL};
+use super::{Entry, Manifest};
 
 /// The last word on deleting something of a roll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +22,15 @@ pub struct Deletion<'a> {
 impl Manifest {
     /// What was last said about deleting something of `roll`; an undelete too.
     pub fn deletion(&self, roll: &RollId) -> Option<Deletion<'_>> {
-        let entry = self.get(&Key::Trash(*roll))?;
+        let entry = self.trash_entry(roll)?;
         match &entry.body {
             Body::Trash(trash) => Some(Deletion { at: entry.hlc, record: entry.id, trash }),
             _ => None,
         }
+    }
+
+    pub(super) fn trash_entry(&self, roll: &RollId) -> Option<&Entry> {
+        self.last(Key::Trash(*roll, LOW_NODE)..=Key::Trash(*roll, HIGH_NODE))
     }
 
     /// Places in the catalog of `roll` whose files are deleted.
@@ -61,11 +65,8 @@ impl Manifest {
     /// The rolls that may go once their quarantine is over: deleted, and no roll that stands refers to them. What is
     /// referred to by several rolls of one id, all but one forged, is kept too.
     pub fn dead(&self) -> BTreeSet<RollId> {
-        let said = self.range(Key::Trash(LOW_ROLL)..=Key::Trash(HIGH_ROLL));
-        let trashed = said.filter_map(|(_, entry)| match &entry.body {
-            Body::Trash(trash) => self.roll(&trash.roll).filter(|(roll, _)| self.is_trashed(roll)),
-            _ => None,
-        });
+        let mentioned = self.ever_deleted().into_iter().filter_map(|roll| self.roll(&roll));
+        let trashed = mentioned.filter(|(roll, _)| self.is_trashed(roll));
         let mut dead: BTreeSet<RollId> = trashed.map(|(roll, _)| roll.roll).collect();
         if dead.is_empty() {
             return dead;
@@ -85,14 +86,21 @@ impl Manifest {
 
     /// Rolls of which something is deleted, and with them which places: not those that are deleted whole.
     pub fn partly_deleted(&self) -> BTreeMap<RollId, RecordId> {
-        let said = self.range(Key::Trash(LOW_ROLL)..=Key::Trash(HIGH_ROLL));
-        let partly = said.filter_map(|(_, entry)| match &entry.body {
-            Body::Trash(trash) if !trash.all && !trash.hidden.is_empty() => {
-                let (roll, _) = self.roll(&trash.roll).filter(|(roll, _)| !self.is_trashed(roll))?;
-                Some((roll.roll, entry.id))
-            }
-            _ => None,
+        let partly = self.ever_deleted().into_iter().filter_map(|roll| {
+            let Deletion { record, trash, .. } = self.deletion(&roll)?;
+            let (roll, _) = self.roll(&roll).filter(|(roll, _)| !self.is_trashed(roll))?;
+            (!trash.all && !trash.hidden.is_empty()).then_some((roll.roll, record))
         });
         partly.collect()
+    }
+
+    /// Rolls of which somebody ever deleted something, taken back or not.
+    fn ever_deleted(&self) -> BTreeSet<RollId> {
+        let said = self.range(Key::Trash(LOW_ROLL, LOW_NODE)..=Key::Trash(HIGH_ROLL, HIGH_NODE));
+        said.filter_map(|(key, _)| match key {
+            Key::Trash(roll, _) => Some(*roll),
+            _ => None,
+        })
+        .collect()
     }
 }

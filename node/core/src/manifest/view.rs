@@ -121,12 +121,15 @@ impl Manifest {
 
     /// The latest word among `keys` of `own` or of any studio.
     fn latest(&self, keys: RangeInclusive<Key>, own: NodeId) -> Option<&Body> {
-        let studio = |author: &NodeId| self.members().get(author).is_some_and(|m| m.role == Role::Studio);
+        self.latest_entry(keys, own).map(|entry| &entry.body)
+    }
+
+    pub(super) fn latest_entry(&self, keys: RangeInclusive<Key>, own: NodeId) -> Option<&Entry> {
+        let studio = |author: &NodeId| self.members().ever(author).is_some_and(|m| m.role == Role::Studio);
         self.range(keys)
             .map(|(_, entry)| entry)
             .filter(|entry| entry.author == own || studio(&entry.author))
             .max_by_key(|entry| entry.rank())
-            .map(|entry| &entry.body)
     }
 
     /// All rolls, by id.
@@ -149,11 +152,15 @@ impl Manifest {
 
     /// The shoots that have a rule of their own.
     pub fn shoots_with_rules(&self) -> impl Iterator<Item = ShootId> {
-        let (low, high) = (Key::Rule(Some(ShootId([0; 16]))), Key::Rule(Some(ShootId([0xff; 16]))));
-        self.range(low..=high).filter_map(|(key, _)| match key {
-            Key::Rule(shoot) => *shoot,
-            _ => None,
-        })
+        let (low, high) = (Some(ShootId([0; 16])), Some(ShootId([0xff; 16])));
+        let said = self.range(Key::Rule(low, LOW_NODE)..=Key::Rule(high, HIGH_NODE));
+        let shoots: BTreeSet<ShootId> = said
+            .filter_map(|(key, _)| match key {
+                Key::Rule(shoot, _) => *shoot,
+                _ => None,
+            })
+            .collect();
+        shoots.into_iter()
     }
 
     /// Two authors with one roll id is a forgery by one of them, for ids are random. A studio's word goes before a
@@ -164,7 +171,7 @@ impl Manifest {
             .range(Key::Roll(roll.roll, LOW_NODE)..=Key::Roll(roll.roll, HIGH_NODE))
             .map(|(_, rival)| rival)
             .min_by_key(|rival| {
-                let vault = self.members().get(&rival.author).is_none_or(|m| m.role == Role::Vault);
+                let vault = self.members().ever(&rival.author).is_none_or(|m| m.role == Role::Vault);
                 (vault, rival.rank())
             })?;
         (standing.id == entry.id).then_some((roll, entry.author))
@@ -174,7 +181,8 @@ impl Manifest {
     /// anew with more shards; the longest list stands.
     pub fn codings(&self, roll: &RollId) -> BTreeMap<CodingId, &Coding> {
         let author = self.roll(roll).map(|(_, author)| author);
-        let studio = |author: &NodeId| self.members().get(author).is_some_and(|m| m.role == Role::Studio);
+        // A studio's word that was adopted is a studio's.
+        let studio = |author: &NodeId| self.members().ever(author).is_some_and(|m| m.role == Role::Studio);
         let mut codings: BTreeMap<CodingId, &Coding> = BTreeMap::new();
         for (_, entry) in self
             .range(Key::Coding(*roll, LOW_CODING, LOW_NODE)..=Key::Coding(*roll, HIGH_CODING, HIGH_NODE))
@@ -208,7 +216,7 @@ impl Manifest {
         self.layout_entry(roll).map(|entry| entry.author)
     }
 
-    fn layout_entry(&self, roll: &RollId) -> Option<&Entry> {
+    pub(super) fn layout_entry(&self, roll: &RollId) -> Option<&Entry> {
         self.range(Key::Layout(*roll, LOW_NODE)..=Key::Layout(*roll, HIGH_NODE))
             .map(|(_, entry)| entry)
             .max_by_key(|entry| entry.rank())
@@ -249,7 +257,7 @@ impl Manifest {
         let host = self.host_of(volume)?;
         let claim = self.claim(roll, volume)?;
         // Who was given up and came back proves everything anew.
-        let found_again = self.get(&Key::Lost(host)).map(|entry| entry.hlc).unwrap_or_default();
+        let found_again = self.lost_entry(&host).map(|entry| entry.hlc).unwrap_or_default();
         self.range(Key::Audit(*roll, *volume, LOW_NODE)..=Key::Audit(*roll, *volume, HIGH_NODE))
             .map(|(_, entry)| entry)
             .filter(|entry| entry.author != host && entry.hlc > found_again)
@@ -282,7 +290,8 @@ impl Manifest {
 
     /// The rule that holds for a shoot: its own, else the library's, else the default.
     pub fn rule(&self, shoot: Option<ShootId>) -> Rule {
-        let of = |shoot| match &self.get(&Key::Rule(shoot))?.body {
+        let last = |shoot| self.last(Key::Rule(shoot, LOW_NODE)..=Key::Rule(shoot, HIGH_NODE));
+        let of = |shoot| match &last(shoot)?.body {
             Body::Rule(info) => Some(info.rule),
             _ => None,
         };
@@ -291,7 +300,16 @@ impl Manifest {
 
     /// Whether `node` was declared lost.
     pub fn is_lost(&self, node: &NodeId) -> bool {
-        matches!(self.get(&Key::Lost(*node)), Some(Entry { body: Body::Lost(lost), .. }) if lost.lost)
+        matches!(self.lost_entry(node), Some(Entry { body: Body::Lost(lost), .. }) if lost.lost)
+    }
+
+    pub(super) fn lost_entry(&self, node: &NodeId) -> Option<&Entry> {
+        self.last(Key::Lost(*node, LOW_NODE)..=Key::Lost(*node, HIGH_NODE))
+    }
+
+    /// Of several authors' words on one matter, the last.
+    pub(super) fn last(&self, keys: RangeInclusive<Key>) -> Option<&Entry> {
+        self.range(keys).map(|(_, entry)| entry).max_by_key(|entry| entry.rank())
     }
 
     /// Each member's last head, with its time.

@@ -13,6 +13,10 @@ use super::Node;
 use crate::event::{Effect, Ending, InviteState, Newcomer, Step, Token, Write};
 use crate::time::Now;
 
+/// What a removed node is told: its key never returns.
+const REMOVED: &str =
+    "this machine was removed from the library, for good; set it up anew, with a new home and a new invite";
+
 impl Node {
     pub(super) fn invite(&mut self, hash: Hash, state: InviteState, step: &mut Step) {
         step.writes.push(write(hash, &state));
@@ -35,6 +39,15 @@ impl Node {
         let reply = match &request.proof {
             _ if request.library != self.identity.library => {
                 Err("this node belongs to another library".to_owned())
+            }
+            _ if self.is_removed() => {
+                Err("the node that gave this invite was removed from the library; ask for one elsewhere"
+                    .to_owned())
+            }
+            Proof::Invite(_) if self.manifest.members().is_removed(&from) => Err(REMOVED.to_owned()),
+            // One that took itself for a member, and is shown why it is none.
+            Proof::Admit(_) if self.manifest.members().is_removed(&from) => {
+                Ok(JoinReply::Welcome { records: self.manifest.members().ending(&from), reading_key: None })
             }
             Proof::Admit(record) => self.admit_by_authority(from, record, now, step),
             Proof::Invite(secret) => self.redeem(from, secret, &request, now, step),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use safelight_proto::id::{NodeId, RecordId};
 use safelight_proto::limit;
 use safelight_proto::message::{Request, Response};
+use safelight_proto::record::{Body, Record};
 
 use super::Node;
 use crate::event::{Effect, Question, Step, Token};
@@ -18,6 +19,8 @@ const PERIOD: u64 = 20_000;
 const RETRY: u64 = 2_000;
 /// What this node says goes out by gossip at once; a reconciliation this soon after catches whom gossip did not reach.
 const FOLLOW_UP: u64 = 1_000;
+/// Removals that are held back until all else of a session is here; more than people ever say.
+const REMOVALS: usize = 1024;
 /// The peer with the larger id waits this long for the other to begin.
 const COURTESY: u64 = 1_500;
 
@@ -42,8 +45,12 @@ struct Peer {
 #[derive(Debug)]
 enum Phase {
     Reconciling(Box<Session>),
-    /// What is still to be fetched.
-    Fetching(Vec<RecordId>),
+    Fetching {
+        /// What is still to be fetched.
+        rest: Vec<RecordId>,
+        /// Removals, which are taken in when all else is.
+        removals: Vec<Record>,
+    },
 }
 
 impl Exchange {
@@ -56,6 +63,13 @@ impl Exchange {
     pub(super) fn follow_up(&mut self, now: Now) {
         for peer in self.peers.values_mut() {
             peer.due = peer.due.min(now.steady + FOLLOW_UP);
+        }
+    }
+
+    /// Some peer has something to tell that cannot wait.
+    pub(super) fn hurry(&mut self, now: Now) {
+        for peer in self.peers.values_mut() {
+            peer.due = now.steady;
         }
     }
 
@@ -120,6 +134,9 @@ impl Node {
 
     pub(super) fn asked(&mut self, from: NodeId, request: Request, token: Token, now: Now, step: &mut Step) {
         let effect = match request {
+            _ if self.manifest.members().is_removed(&from) => {
+                Effect::Reply(token, Response::Refused("this machine was removed from the library".into()))
+            }
             Request::Reconcile(message) => match self.snapshot().map(|set| set.answer(&message)) {
                 Some(Ok(answer)) => {
                     // The other compares the sets already: ours can wait its time.
@@ -130,7 +147,10 @@ impl Node {
                 None => Effect::Reply(token, Response::Refused("not now".into())),
             },
             Request::Push(records) => match self.take_all(&records, now, step) {
-                Ok(()) => Effect::Reply(token, Response::Accepted),
+                Ok(removals) => {
+                    self.take_each(removals, step);
+                    Effect::Reply(token, Response::Accepted)
+                }
                 Err(reason) => Effect::Drop(token, reason),
             },
             Request::Promise(roll) => return self.promise(&roll, token, step),
@@ -168,8 +188,8 @@ impl Node {
             (Phase::Reconciling(session), Ok(Response::Reconcile(message))) => {
                 self.reconciled(from, session, &message, step)
             }
-            (Phase::Fetching(rest), Ok(Response::Records(records))) => {
-                self.fetched(from, rest, &records, now, step)
+            (Phase::Fetching { rest, removals }, Ok(Response::Records(records))) => {
+                self.fetched(from, rest, removals, &records, now, step)
             }
             _ => Some(RETRY),
         };
@@ -191,23 +211,31 @@ impl Node {
                 self.ask(from, Request::Reconcile(message), Phase::Reconciling(session), step);
                 None
             }
-            Ok(Next::Done { have, need }) => {
+            Ok(Next::Done { mut have, need }) => {
                 if !have.is_empty() {
+                    self.removals_last(&mut have);
                     step.effects.push(Effect::Push(from, have));
                 }
-                self.fetch(from, need, step)
+                self.fetch(from, need, Vec::new(), step)
             }
             Err(_) => Some(RETRY),
         }
     }
 
-    fn fetch(&mut self, from: NodeId, need: Vec<RecordId>, step: &mut Step) -> Option<u64> {
-        if need.is_empty() {
+    fn fetch(
+        &mut self,
+        from: NodeId,
+        rest: Vec<RecordId>,
+        removals: Vec<Record>,
+        step: &mut Step,
+    ) -> Option<u64> {
+        if rest.is_empty() {
+            self.take_each(removals, step);
             self.exchange.agreed.insert(from);
             return Some(PERIOD / 2 + self.below(PERIOD));
         }
-        let asked = need[..need.len().min(limit::FETCH_IDS)].to_vec();
-        self.ask(from, Request::Fetch(asked), Phase::Fetching(need), step);
+        let asked = rest[..rest.len().min(limit::FETCH_IDS)].to_vec();
+        self.ask(from, Request::Fetch(asked), Phase::Fetching { rest, removals }, step);
         None
     }
 
@@ -216,29 +244,52 @@ impl Node {
         &mut self,
         from: NodeId,
         mut rest: Vec<RecordId>,
+        mut removals: Vec<Record>,
         records: &[Vec<u8>],
         now: Now,
         step: &mut Step,
     ) -> Option<u64> {
         let before = rest.len();
-        if self.take_all(records, now, step).is_err() {
+        let taken = self.take_all(records, now, step);
+        let failed = taken.is_err();
+        removals.extend(taken.unwrap_or_default());
+        // Whoever cannot send the rest must not keep a removal from being heard of.
+        if failed || records.is_empty() || removals.len() > REMOVALS {
+            self.take_each(std::mem::take(&mut removals), step);
+        }
+        if failed {
             return Some(PERIOD);
         }
         // Answers come in the order asked; what came is at the front. A record that the peer has lost meanwhile
         // must not be asked for for ever.
         rest.drain(..records.len().min(before));
-        if records.is_empty() { Some(RETRY) } else { self.fetch(from, rest, step) }
+        if records.is_empty() { Some(RETRY) } else { self.fetch(from, rest, removals, step) }
     }
 
-    /// Takes in records that a member sent. One that nobody may say is the sender's fault.
-    fn take_all(&mut self, records: &[Vec<u8>], now: Now, step: &mut Step) -> Result<(), String> {
+    pub(super) fn take_each(&mut self, records: Vec<Record>, step: &mut Step) {
+        for record in records {
+            self.take(record, step);
+        }
+    }
+
+    /// Takes in records that a member sent, but for removals, which it gives back: they come after what is adopted. One
+    /// that nobody may say is the sender's fault.
+    pub(super) fn take_all(
+        &mut self,
+        records: &[Vec<u8>],
+        now: Now,
+        step: &mut Step,
+    ) -> Result<Vec<Record>, String> {
+        let mut removals = Vec::new();
         for bytes in records {
-            match self.accept(bytes, now, step) {
-                Ok(Merged::Refused(reason)) => return Err(reason.to_owned()),
-                Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
+            let record = Record::parse(self.identity.library, bytes).map_err(|error| error.to_string())?;
+            self.clock.observe(record.hlc, now);
+            if matches!(record.body, Body::Remove(_)) {
+                removals.push(record);
+            } else if let Merged::Refused(reason) = self.take(record, step) {
+                return Err(reason.to_owned());
             }
         }
-        Ok(())
+        Ok(removals)
     }
 }

@@ -26,6 +26,7 @@ mod hours;
 mod ledger;
 mod liveness;
 mod picture;
+mod removal;
 mod repair;
 mod room;
 mod rota;
@@ -87,9 +88,7 @@ impl Node {
         seed: [u8; 32],
     ) -> (Self, Step) {
         let mut manifest = Manifest::new(identity.library);
-        for record in records {
-            manifest.merge(record, &mut Change::default());
-        }
+        manifest.load(records);
         let me = NodeId(identity.key.verifying_key().to_bytes());
         let mut clock = Clock::default();
         if let Some((hlc, _)) = manifest.last_said_by(&me) {
@@ -167,9 +166,11 @@ impl Node {
                 self.answered(from, question, answer, now, &mut step);
             }
             Event::Gossip { bytes, token } => self.gossip(&bytes, token, now, &mut step),
+            Event::Told(records) => self.told(&records, now, &mut step),
             Event::Join { from, request, token } => self.join(from, request, token, now, &mut step),
             Event::Say(bodies) => self.say(bodies, now, &mut step),
             Event::SayAs(key, bodies) => self.say_as(&key, bodies, now, &mut step),
+            Event::Remove { node, authority } => self.remove(node, authority.as_deref(), now, &mut step),
             Event::Invite(hash, state) => self.invite(hash, state, &mut step),
             Event::Confirmed { invite, newcomer } => self.confirm_newcomer(invite, newcomer),
             Event::EndInvite(invite, ending) => self.end_invite(invite, ending),
@@ -193,6 +194,7 @@ impl Node {
             Event::VolumeGone(volume) => self.close_volume(volume),
             Event::ShardBad { volume, hash } => self.drop_shard(volume, hash, now, &mut step),
         }
+        self.part_with_strangers(now);
         self.sort_trash(now, &mut step);
         self.review(now, &mut step);
         self.exchange(now, &mut step);
@@ -216,6 +218,10 @@ impl Node {
     }
 
     fn connect(&mut self, peer: NodeId, now: Now, step: &mut Step) {
+        if self.manifest.members().is_removed(&peer) {
+            // It came a moment before the gate was closed to it.
+            return;
+        }
         self.connected.insert(peer);
         if self.manifest.is_lost(&peer) && self.role_of(&self.me) == Some(Role::Studio) {
             // It is there: what it holds counts again once it is proven anew.
@@ -240,8 +246,11 @@ impl Node {
         self.dirty.extend(self.manifest.rolls().map(|(roll, _)| roll.roll));
     }
 
-    /// Signs and takes in what this node says. Tells everyone once it is durable.
+    /// Signs and takes in what this node says. Tells everyone once it is durable. One that was removed has no say.
     fn say(&mut self, bodies: Vec<Body>, now: Now, step: &mut Step) {
+        if self.is_removed() {
+            return;
+        }
         let key = self.identity.key.clone();
         self.say_as(&key, bodies, now, step);
     }
@@ -267,7 +276,7 @@ impl Node {
         let merged = self.manifest.merge(record, &mut change);
         let mut gate = false;
         for record in &change.added {
-            gate |= matches!(record.body, Body::Admit(_) | Body::Node(_));
+            gate |= matches!(record.body, Body::Node(_));
             let only_room = drive.as_ref().is_some_and(|(volume, stood)| {
                 matches!(record.key(), Key::Volume(of, _) if of == *volume) && *stood == self.stand_of(volume)
             });
@@ -275,11 +284,16 @@ impl Node {
                 self.note(record);
             }
         }
+        if change.members {
+            gate = true;
+            self.look_at_all();
+        }
         step.writes.extend(change.superseded.into_iter().map(Write::DropRecord));
         step.writes.extend(change.added.into_iter().map(|r| Write::PutRecord(r.id, r.bytes)));
         if gate {
             self.open_gate(step);
         }
+        self.adopt(change.fallen, step);
         merged
     }
 
@@ -299,12 +313,12 @@ impl Node {
             Key::Coding(roll, ..) | Key::Layout(roll, _) | Key::Holding(roll, ..) | Key::Audit(roll, ..) => {
                 self.dirty.insert(roll);
             }
-            Key::Trash(roll) => {
+            Key::Trash(roll, _) => {
                 self.dirty.insert(roll);
                 self.bin.look_again();
             }
             // Who hosts a volume, whether it is believed, and what is asked for, bears on every roll.
-            Key::Volume(..) | Key::Admit(..) | Key::Lost(_) | Key::Rule(_) => {
+            Key::Volume(..) | Key::Lost(..) | Key::Rule(..) => {
                 self.look_at_all();
             }
             _ => {}
@@ -319,16 +333,20 @@ impl Node {
     }
 
     fn gossip(&mut self, bytes: &[u8], token: Token, now: Now, step: &mut Step) {
-        let judgement = match self.accept(bytes, now, step) {
-            Ok(Merged::New) => Judgement::Accept,
-            Ok(Merged::Known | Merged::Stale | Merged::Waiting) => Judgement::Ignore,
-            Ok(Merged::Refused(_)) | Err(_) => Judgement::Reject,
-        };
+        let judgement =
+            match self.removal_in_gossip(bytes, now).map_or_else(|| self.accept(bytes, now, step), Ok) {
+                Ok(Merged::New) => Judgement::Accept,
+                // Who passes on the words of a removed node may not know yet.
+                Ok(Merged::Known | Merged::Stale | Merged::Waiting | Merged::Void) => Judgement::Ignore,
+                Ok(Merged::Refused(_)) | Err(_) => Judgement::Reject,
+            };
         step.effects.push(Effect::Judge(token, judgement));
     }
 
     fn open_gate(&self, step: &mut Step) {
-        let members = self.manifest.members().iter().filter(|(node, _)| **node != self.me);
+        // A node that was removed leaves the others alone, as they do it.
+        let others = |node: &NodeId| *node != self.me && !self.is_removed();
+        let members = self.manifest.members().iter().filter(|(node, _)| others(node));
         let addresses =
             |node| self.manifest.node(node).map(|info| info.addresses.clone()).unwrap_or_default();
         step.effects.retain(|effect| !matches!(effect, Effect::Gate(_)));

@@ -18,6 +18,7 @@ mod audits;
 mod drill;
 mod forecast;
 mod hours;
+mod removal;
 mod repair;
 mod surplus;
 mod trash;

@@ -30,6 +30,8 @@ pub enum NodeState {
     Lost,
     /// Left for good, in order.
     Retired,
+    /// Shut out for good: it belongs to the library no more.
+    Removed,
 }
 
 /// How a volume stands.

@@ -8,6 +8,7 @@ mod care;
 mod library;
 
 mod plan;
+mod removal;
 
 mod trash;
 
@@ -16,6 +17,7 @@ mod work;
 pub use care::*;
 pub use library::*;
 pub use plan::*;
+pub use removal::*;
 pub use trash::*;
 pub use work::*;
 

@@ -206,6 +206,7 @@ pub(super) fn nodes_table(nodes: &[NodeDoc]) -> String {
             NodeState::Away => "away",
             NodeState::Lost => "LOST",
             NodeState::Retired => "retired",
+            NodeState::Removed => "REMOVED",
         };
         vec![n.name.clone(), n.site.clone(), n.role.clone(), state.to_owned(), short(&n.id)]
     };

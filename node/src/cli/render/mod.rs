@@ -7,6 +7,7 @@ mod drill;
 mod library;
 
 mod plan;
+mod removal;
 
 mod table;
 
@@ -56,6 +57,8 @@ pub enum View {
     Lost,
     /// `plan`
     Plan,
+    /// `remove`
+    Removal,
     /// `rule`
     Rule,
     /// `config`
@@ -88,6 +91,7 @@ pub fn render(view: View, document: &Value) -> Result<String, serde_json::Error>
         View::Drill => drill::drill(&read(document)?),
         View::Lost => library::lost(&read(document)?),
         View::Plan => plan::plan(&read(document)?),
+        View::Removal => removal::removal(&read(document)?),
         View::Deleted => trash::deleted(&read(document)?),
         View::Trash => trash::trash(&read(document)?),
         View::Undeleted => trash::undeleted(&read(document)?),
