@@ -103,6 +103,7 @@ fn losses_and_newcomers_are_foreseen() {
     let shoot = &lost["shoots"][0];
     assert!(shoot["reason"].as_str().is_some_and(|reason| reason.contains("Portraits")), "{shoot:#}");
     assert!(shoot["remedy"].is_string(), "{shoot:#}");
+    assert_eq!(lost["heals"], false, "what falls short has nothing to spare: {lost:#}");
     assert!(list(&lost, "unhealable").iter().all(|loss| loss["site"].is_string()), "{lost:#}");
     let shown = cluster.ask("studio", &words!["volumes"]).done();
     let ids: Vec<String> = list(&shown, "volumes")

@@ -45,6 +45,7 @@ pub fn plan(
         shoots.iter().map(of).max().unwrap_or(verdict(library_verdict([])))
     };
     let links = links(node, &what.added, speeds, &forecast.loads);
+    let safe = shoots.iter().all(|shoot| shoot.after == verdict(Verdict::Safe));
     PlanDoc {
         event: event.to_owned(),
         volumes: about.map(|view| volume(node, view)).collect(),
@@ -60,7 +61,7 @@ pub fn plan(
             fatal_sites: lowest.fatal_sites.iter().map(|site| site.name().to_owned()).collect(),
             files_lost: lowest.files_lost,
         }),
-        heals: forecast.unhealable.is_empty(),
+        heals: safe && forecast.unhealable.is_empty(),
         unhealable: forecast.unhealable.iter().map(|loss| unhealable(&forecast.topology, loss)).collect(),
         shoots,
         links,

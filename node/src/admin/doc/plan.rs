@@ -28,7 +28,7 @@ pub struct PlanDoc {
     pub days: Option<f64>,
     /// The protection right after the event, before anything is repaired; null without photos.
     pub lowest: Option<LowestDoc>,
-    /// Whether every further loss of one site or volume could be made up for afterwards.
+    /// All is safe then, and every further loss of one site or volume could be made up for.
     pub heals: bool,
     /// The losses that could not.
     pub unhealable: Vec<UnhealableDoc>,

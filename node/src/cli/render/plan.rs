@@ -38,7 +38,7 @@ pub fn plan(document: &PlanDoc) -> String {
     text.push('\n');
     text.extend(document.lowest.as_ref().map(|lowest| format!("{}\n", on_the_way(lowest))));
     if !document.shoots.is_empty() {
-        text.push_str(&healing(&document.unhealable));
+        text.push_str(&healing(document.after, &document.unhealable));
     }
     text
 }
@@ -147,9 +147,13 @@ fn on_the_way(lowest: &LowestDoc) -> String {
     format!("On the way, at its weakest: nothing is lost, {drives}, and {sites}.")
 }
 
-fn healing(unhealable: &[UnhealableDoc]) -> String {
-    if unhealable.is_empty() {
-        return "Afterwards there is room to make up for the loss of any one site or volume.\n".into();
+fn healing(after: Verdict, unhealable: &[UnhealableDoc]) -> String {
+    match (unhealable.is_empty(), after) {
+        (true, Verdict::Safe) => {
+            return "Afterwards there is room to make up for the loss of any one site or volume.\n".into();
+        }
+        (true, _) => return "What falls short then has nothing to spare for a further loss.\n".into(),
+        (false, _) => {}
     }
     let mut text = String::from("Afterwards these losses could not be made up for with what is left:\n");
     for loss in unhealable {

@@ -196,6 +196,10 @@ fn a_plan_says_what_it_takes_and_what_is_weaker() {
     ] {
         assert!(text.contains(words), "no {words} in {text}");
     }
+    document["unhealable"] = json!([]);
+    document["after"] = "at-risk".into();
+    let text = render(View::Plan, &document).expect("a plan");
+    assert!(text.contains("nothing to spare") && !text.contains("there is room"), "{text}");
     document["lowest"]["files_lost"] = 7.into();
     assert!(render(View::Plan, &document).expect("a plan").contains("LOST FOR GOOD: 7 files"));
 }
