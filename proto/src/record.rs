@@ -6,12 +6,14 @@
 mod adoption;
 mod body;
 mod convert;
+mod key;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use prost::Message;
 
 pub use adoption::Adopt;
 pub use body::*;
+pub use key::Key;
 
 use crate::id::{IdError, LibraryId, NodeId, RecordId};
 use crate::{limit, schema};

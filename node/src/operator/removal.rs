@@ -70,6 +70,7 @@ pub(super) async fn refuse_if_removed(shell: &Arc<Shell>, command: &Command) -> 
             | Command::Volumes
             | Command::Restore { .. }
             | Command::Verify { .. }
+            | Command::Plan { .. }
             | Command::Trash
             | Command::RuleShow { .. }
             | Command::ConfigGet { .. }
