@@ -40,7 +40,7 @@ pub enum Received {
 
 impl FsVolume {
     /// The groups that are still to come: all when nothing is there, none when the shard is held. What lies
-    /// there from before a restart is verified first.
+    /// there from before a restart is verified first; where all of it is there, it is made durable now.
     pub async fn missing(&self, hash: Hash, len: u64) -> Result<Groups> {
         if self.0.state().held.contains_key(&hash) {
             return Ok(Groups::none());
@@ -49,7 +49,12 @@ impl FsVolume {
             return Ok(Groups::all(len));
         }
         let partial = self.partial(hash, len).await?;
-        Ok(partial.missing().bounded())
+        let missing = partial.missing();
+        if missing.is_empty() {
+            // The node ended between the last group and the shard's own name; nobody will send a group again.
+            self.complete(partial).await?;
+        }
+        Ok(missing.bounded())
     }
 
     /// Takes in the stream of `groups` and keeps what verifies, whatever happens later. The shard that

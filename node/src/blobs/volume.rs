@@ -24,6 +24,9 @@ use crate::driver::wall_millis;
 /// small disk.
 const RESERVE: u64 = 2_000_000_000;
 
+/// A file system with less than this left is full: what a database takes when it grows.
+const NO_ROOM: u64 = 1 << 20;
+
 /// A volume to be made.
 #[derive(Debug, Clone)]
 pub struct VolumeSpec {
@@ -294,12 +297,19 @@ impl Inner {
         }
     }
 
-    /// The error itself, or that the whole volume went away, which explains it better.
+    /// The error itself, or that the whole volume went away or is full, which explains it better.
     pub(super) fn judge(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::Io { .. } | StoreError::Index(_) => self.check().err().unwrap_or(error),
+            StoreError::Io { .. } => self.check().err().unwrap_or(error),
+            StoreError::Index(_) => self.check().err().or_else(|| self.full()).unwrap_or(error),
             other => other,
         }
+    }
+
+    /// That the file system has no room left. The index does not say so by itself: its database just fails.
+    fn full(&self) -> Option<StoreError> {
+        let room = Space::of(&self.dir).ok()?.free;
+        (room < NO_ROOM).then(|| StoreError::Full { path: self.dir.clone(), needed: NO_ROOM, room })
     }
 
     pub(super) fn index_error(&self, error: IndexError) -> StoreError {

@@ -103,9 +103,13 @@ impl Worker {
             self.shell.site.clone(),
         );
         if ground.is_empty() && !self.broken.is_empty() {
-            return Err(Halt::Stop(Failure::new(
-                "every volume of this node failed; what was stored before stays stored",
-            )));
+            let failure = Failure::new(format!(
+                "every volume of this node failed; what was stored before stays stored; the last one: {}",
+                self.last_fault
+            ));
+            return Err(Halt::Stop(
+                failure.next("`safelight volumes` says which of them answer, and what room they have"),
+            ));
         }
         let placement = ground.place(size, self.settings.least_bytes).map_err(Halt::Room)?;
         if let Some(shortfall) = &placement.shortfall {
@@ -183,6 +187,7 @@ impl Worker {
     pub(super) fn give_up(&mut self, fault: VolumeFault) -> Result<Vec<Source>, Failure> {
         let VolumeFault { volume, error } = fault;
         self.reporter.notice(format!("A volume failed, its roll is written again without it: {error}"));
+        self.last_fault = error.to_string();
         match error {
             StoreError::Full { .. } => self.crowded.insert(volume),
             _ => self.broken.insert(volume),

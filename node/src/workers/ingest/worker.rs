@@ -64,6 +64,8 @@ pub struct Worker {
     /// Volumes that failed: for good, or until a batch was stored without them, where they were only full.
     pub(super) broken: BTreeSet<VolumeId>,
     pub(super) crowded: BTreeSet<VolumeId>,
+    /// What the last of them said.
+    pub(super) last_fault: String,
     pub(super) ingested_ms: u64,
     pub(super) first: Vec<u8>,
 }
@@ -93,6 +95,7 @@ impl Worker {
             done: Totals::default(),
             broken: BTreeSet::new(),
             crowded: BTreeSet::new(),
+            last_fault: String::new(),
             ingested_ms: wall_millis(),
             first: Vec::new(),
         }
