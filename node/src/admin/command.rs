@@ -3,7 +3,6 @@
 mod typed;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use safelight_proto::vocabulary::{Role, Rule};
@@ -313,6 +312,7 @@ mod as_text {
 mod tests {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
+    use std::path::PathBuf;
 
     use super::*;
 
