@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use safelight_proto::id::{Hash, LibraryId, NodeId, RecordId};
+use safelight_proto::id::{Hash, LibraryId, NodeId, RecordId, VolumeId};
 use safelight_proto::record::{Body, Hlc, Key, Record};
 
 use crate::members::{Members, Permission};
@@ -111,6 +111,8 @@ pub struct Manifest {
     members: Members,
     entries: BTreeMap<Key, Entry>,
     ids: BTreeSet<(Hlc, RecordId)>,
+    /// The node that each volume hangs on: asked for each holding of each roll, so it is not looked for every time.
+    hosts: BTreeMap<VolumeId, NodeId>,
     /// Records that stood, and may again: their author is no member as things are, but can be one.
     resting: BTreeMap<Key, Entry>,
     waiting: BTreeMap<RecordId, Record>,
@@ -125,6 +127,7 @@ impl Manifest {
             members: Members::new(library),
             entries: BTreeMap::new(),
             ids: BTreeSet::new(),
+            hosts: BTreeMap::new(),
             resting: BTreeMap::new(),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
@@ -218,10 +221,23 @@ impl Manifest {
         }
         change.fallen.retain(|fallen| fallen.id != entry.id);
         change.superseded.retain(|gone| *gone != entry.id);
-        if let Some(old) = self.entries.insert(key, entry) {
+        let volume = volume_of(&key);
+        let old = self.entries.insert(key, entry);
+        self.note_host(volume);
+        if let Some(old) = old {
             self.ids.remove(&(old.hlc, old.id));
             self.members.forget(&old.id, &old.author, &old.body);
             change.drop(&old);
+        }
+    }
+
+    /// Looks anew which node a volume hangs on: the latest that says so.
+    fn note_host(&mut self, volume: Option<VolumeId>) {
+        let Some(volume) = volume else { return };
+        let claims = self.range(Key::Volume(volume, LOW_NODE)..=Key::Volume(volume, HIGH_NODE));
+        match claims.max_by_key(|(_, entry)| entry.rank()).map(|(_, entry)| entry.author) {
+            Some(host) => drop(self.hosts.insert(volume, host)),
+            None => drop(self.hosts.remove(&volume)),
         }
     }
 
@@ -268,6 +284,7 @@ impl Manifest {
     /// A record stands no more. Whether that bears on others.
     fn fall(&mut self, key: Key, permission: Permission, change: &mut Change) -> bool {
         let Some(entry) = self.entries.remove(&key) else { return false };
+        self.note_host(volume_of(&key));
         self.version += 1;
         self.ids.remove(&(entry.hlc, entry.id));
         if self.members.is_removed(&entry.author) {
@@ -354,6 +371,13 @@ impl Manifest {
             }
         }
         sum
+    }
+}
+
+fn volume_of(key: &Key) -> Option<VolumeId> {
+    match key {
+        Key::Volume(volume, _) => Some(*volume),
+        _ => None,
     }
 }
 

@@ -60,18 +60,12 @@ impl Manifest {
 
     /// The node that `volume` hangs on.
     pub fn host_of(&self, volume: &VolumeId) -> Option<NodeId> {
-        self.range(Key::Volume(*volume, LOW_NODE)..=Key::Volume(*volume, HIGH_NODE))
-            .map(|(_, entry)| entry)
-            .max_by_key(|entry| entry.rank())
-            .map(|entry| entry.author)
+        self.hosts.get(volume).copied()
     }
 
     /// One volume, with the node it hangs on.
     pub fn volume(&self, volume: &VolumeId) -> Option<(NodeId, &VolumeInfo)> {
-        let latest = self
-            .range(Key::Volume(*volume, LOW_NODE)..=Key::Volume(*volume, HIGH_NODE))
-            .map(|(_, entry)| entry)
-            .max_by_key(|entry| entry.rank())?;
+        let latest = self.get(&Key::Volume(*volume, self.host_of(volume)?))?;
         match &latest.body {
             Body::Volume(info) => Some((latest.author, info)),
             _ => None,
