@@ -10,7 +10,7 @@ use safelight_proto::limit;
 use safelight_proto::record::{Body, NodeInfo, VolumeInfo};
 
 use crate::blobs::marker::Marker;
-use crate::blobs::{FsVolume, LedgerRow, Reconciled, StoreError};
+use crate::blobs::{FsVolume, LedgerRow, Reconciled, StoreError, Unavailable};
 use crate::driver::{Stopped, wall_millis};
 use crate::settings;
 use crate::shell::Shell;
@@ -59,7 +59,7 @@ pub async fn round(shell: &Arc<Shell>, trust_declared: bool) -> Result<(), Stopp
         match state {
             State::Open(volume) => {
                 if let Err(error) = volume.check() {
-                    close(shell, id, path, &volume, error.to_string()).await;
+                    close(shell, id, path, &volume, &error).await;
                 } else {
                     tell_volume(shell, &volume, trust_declared).await?;
                 }
@@ -91,7 +91,7 @@ pub async fn open(shell: &Arc<Shell>, id: VolumeId, path: PathBuf) {
                 tracing::warn!(volume = %id, "a volume is unavailable, nothing on it is given up: {error}");
             }
             shell.volumes.set(id, path, State::Unavailable(error.to_string()));
-            tell_absent(shell, id).await;
+            tell_absent(shell, id, &error).await;
         }
     }
 }
@@ -121,24 +121,28 @@ async fn try_open(
     Ok((volume, shards, found))
 }
 
-async fn close(shell: &Arc<Shell>, id: VolumeId, path: PathBuf, volume: &FsVolume, why: String) {
+async fn close(shell: &Arc<Shell>, id: VolumeId, path: PathBuf, volume: &FsVolume, why: &StoreError) {
     tracing::warn!(volume = %id, "a volume went away, nothing on it is given up: {why}");
-    shell.volumes.set(id, path, State::Unavailable(why));
+    shell.volumes.set(id, path, State::Unavailable(why.to_string()));
     shell.core.tell(Event::VolumeGone(id)).await;
-    tell_absent(shell, id).await;
+    tell_absent(shell, id, why).await;
     volume.shutdown().await;
 }
 
 /// Tells everyone that a volume of this node cannot be found, and since when. Nothing on it is given up by that.
-async fn tell_absent(shell: &Arc<Shell>, id: VolumeId) {
+async fn tell_absent(shell: &Arc<Shell>, id: VolumeId, why: &StoreError) {
     let me = shell.me;
+    // A drive that is there and fails has not gone on its travels.
+    let travels =
+        matches!(why, StoreError::Unavailable(Unavailable::Missing(_) | Unavailable::NotMounted(_)));
     let said =
         shell.core.ask(move |node| node.manifest().volume(&id).map(|(host, info)| (host, info.clone())));
     if let Ok(Some((host, info))) = said.await
         && host == me
         && info.absent == 0
     {
-        let absent = VolumeInfo { absent: wall_millis().max(1), ..info };
+        let site = info.site.clone().filter(|_| travels);
+        let absent = VolumeInfo { absent: wall_millis().max(1), site, ..info };
         // A node that is stopping says it at its next start.
         let _ = shell.core.settle(Event::Say(vec![Body::Volume(absent)])).await;
     }
@@ -182,7 +186,9 @@ async fn tell_volume(
         }
         _ => true,
     };
-    if news { shell.core.settle(Event::Say(vec![body])).await } else { Ok(()) }
+    let volume = marker.volume;
+    let mine = shell.core.ask(move |node| node.may_claim(&volume)).await?;
+    if news || mine { shell.core.settle(Event::Say(vec![body])).await } else { Ok(()) }
 }
 
 /// Tells everyone this node's name and addresses, when that is news.

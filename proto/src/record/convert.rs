@@ -213,6 +213,10 @@ fn roll_from_schema(b: schema::Roll) -> Result<Roll> {
     if b.catalog_bytes > limit::CATALOG_BYTES_MAX {
         return Err(RecordError::Bounds("catalog"));
     }
+    // Whoever could say any number could drown the brake, which compares what is deleted with what there is.
+    if b.data_bytes > limit::PART_BYTES_MAX || b.files > limit::ENTRIES_MAX as u64 {
+        return Err(RecordError::Bounds("size of a roll"));
+    }
     Ok(Roll {
         roll: RollId::from_slice(&b.roll)?,
         shoot: ShootId::from_slice(&b.shoot)?,

@@ -2,6 +2,7 @@
 
 use safelight_proto::id::{NodeId, VolumeId};
 use safelight_proto::record::{Body, Key, Leaver, Record};
+use safelight_proto::vocabulary::Rule;
 
 use super::view::{HIGH_NODE, LOW_NODE};
 use super::{Entry, Manifest};
@@ -20,8 +21,8 @@ impl Manifest {
     /// Volumes that hang on `node` and hung on another member before: with `node` gone they would seem to be back there.
     pub fn taken_along(&self, node: &NodeId) -> Vec<VolumeId> {
         let hung_elsewhere = |volume: &VolumeId| {
-            self.range(Key::Volume(*volume, LOW_NODE)..=Key::Volume(*volume, HIGH_NODE))
-                .any(|(_, entry)| entry.author != *node)
+            let claims = self.range(Key::Volume(*volume, LOW_NODE)..=Key::Volume(*volume, HIGH_NODE));
+            claims.map(|(_, entry)| entry.author).any(|author| author != *node)
         };
         let volumes = self.volumes().into_iter().filter(|(_, (host, _))| host == node);
         volumes.map(|(volume, _)| volume).filter(hung_elsewhere).collect()
@@ -36,8 +37,16 @@ impl Manifest {
             Body::Remove(remove) => remove.node != *gone,
             Body::Layout(layout) => stands(self.layout_entry(&layout.roll)),
             Body::Trash(trash) => stands(self.trash_entry(&trash.roll)),
-            Body::Rule(rule) => {
-                stands(self.last(Key::Rule(rule.shoot, LOW_NODE)..=Key::Rule(rule.shoot, HIGH_NODE)))
+            // A thief may have weakened it: only what asks for no less than the others' words is kept.
+            Body::Rule(said) => {
+                let keys = Key::Rule(said.shoot, LOW_NODE)..=Key::Rule(said.shoot, HIGH_NODE);
+                let others = self.range(keys.clone()).map(|(_, entry)| entry).filter(|e| e.author != *gone);
+                let rest = match others.max_by_key(|entry| entry.rank()).map(|entry| &entry.body) {
+                    Some(Body::Rule(rest)) => rest.rule,
+                    _ => said.shoot.map_or_else(Rule::default, |_| self.rule(None)),
+                };
+                let asked = |rule: Rule| Rule { spend: None, ..rule };
+                stands(self.last(keys)) && asked(said.rule.stricter(rest)) == asked(said.rule)
             }
             Body::Lost(lost) => lost.node != *gone && stands(self.lost_entry(&lost.node)),
             Body::Retired(retired) => {

@@ -113,6 +113,8 @@ pub struct Manifest {
     ids: BTreeSet<(Hlc, RecordId)>,
     /// The node that each volume hangs on: asked for each holding of each roll, so it is not looked for every time.
     hosts: BTreeMap<VolumeId, NodeId>,
+    /// When each volume last passed an audit, by who asked.
+    proven: BTreeMap<(VolumeId, NodeId), Hlc>,
     /// Records that stood, and may again: their author is no member as things are, but can be one.
     resting: BTreeMap<Key, Entry>,
     waiting: BTreeMap<RecordId, Record>,
@@ -128,6 +130,7 @@ impl Manifest {
             entries: BTreeMap::new(),
             ids: BTreeSet::new(),
             hosts: BTreeMap::new(),
+            proven: BTreeMap::new(),
             resting: BTreeMap::new(),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
@@ -222,12 +225,22 @@ impl Manifest {
         change.fallen.retain(|fallen| fallen.id != entry.id);
         change.superseded.retain(|gone| *gone != entry.id);
         let volume = volume_of(&key);
+        self.note_proof(&entry);
         let old = self.entries.insert(key, entry);
         self.note_host(volume);
         if let Some(old) = old {
             self.ids.remove(&(old.hlc, old.id));
             self.members.forget(&old.id, &old.author, &old.body);
             change.drop(&old);
+        }
+    }
+
+    fn note_proof(&mut self, entry: &Entry) {
+        if let Body::Audit(audit) = &entry.body
+            && audit.passed
+        {
+            let last = self.proven.entry((audit.volume, entry.author)).or_default();
+            *last = entry.hlc.max(*last);
         }
     }
 

@@ -485,3 +485,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_coding_is_only_completed_and_never_contradicted() {
+    let coding = |shards: &[u8]| {
+        Body::Coding(Coding {
+            roll: RollId([1; 32]),
+            coding: CodingId([1; 16]),
+            k: 2,
+            unit: 4096,
+            shard_bytes: 10,
+            shards: shards.iter().map(|n| Hash([*n; 32])).collect(),
+        })
+    };
+    let mut manifest = merged(membership());
+    merge(&mut manifest, say(1, 5, roll(1)));
+    merge(&mut manifest, say(1, 6, coding(&[1, 2, 3])));
+    let list = |manifest: &Manifest| {
+        let coding = manifest.coding(&RollId([1; 32]), &CodingId([1; 16])).expect("known");
+        coding.shards.iter().map(|hash| hash.0[0]).collect::<Vec<_>>()
+    };
+    merge(&mut manifest, say(3, 7, coding(&[1, 2, 3, 4])));
+    assert_eq!(list(&manifest), [1, 2, 3, 4], "another studio made one more");
+    merge(&mut manifest, say(3, 8, coding(&[9, 9, 9, 9, 9])));
+    assert_eq!(list(&manifest), [1, 2, 3], "the author's list stands against another one");
+}
+
+#[test]
+fn a_forged_roll_loses_its_place_with_its_author() {
+    let mut manifest = merged(membership());
+    let (forged, honest) = (say(3, 1, roll(1)), say(1, 5, roll(1)));
+    merge(&mut manifest, honest);
+    merge(&mut manifest, forged.clone());
+    merge(&mut manifest, say(1, 7, adopt(&forged)));
+    merge(&mut manifest, say(AUTHORITY, 8, remove(3)));
+    assert_eq!(manifest.roll(&RollId([1; 32])).map(|(_, author)| author), Some(id(1)));
+}

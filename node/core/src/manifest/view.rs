@@ -166,29 +166,46 @@ impl Manifest {
             .map(|(_, rival)| rival)
             .min_by_key(|rival| {
                 let vault = self.members().ever(&rival.author).is_none_or(|m| m.role == Role::Vault);
-                (vault, rival.rank())
+                (self.members().is_removed(&rival.author), vault, rival.rank())
             })?;
         (standing.id == entry.id).then_some((roll, entry.author))
     }
 
     /// The codings of `roll` that count: those by its own author, and those by studios. Who completes a coding says it
-    /// anew with more shards; the longest list stands.
+    /// anew with more shards; the longest list stands. One that says otherwise of what is known is no completion: the
+    /// members' words go before those of who was removed, and the author's before others'.
     pub fn codings(&self, roll: &RollId) -> BTreeMap<CodingId, &Coding> {
         let author = self.roll(roll).map(|(_, author)| author);
         // A studio's word that was adopted is a studio's.
         let studio = |author: &NodeId| self.members().ever(author).is_some_and(|m| m.role == Role::Studio);
+        let said =
+            self.range(Key::Coding(*roll, LOW_CODING, LOW_NODE)..=Key::Coding(*roll, HIGH_CODING, HIGH_NODE));
+        let may = |entry: &&Entry| Some(entry.author) == author || studio(&entry.author);
+        let mut said: Vec<&Entry> = said.map(|(_, entry)| entry).filter(may).collect();
+        if said.len() > 1 {
+            said.sort_by_key(|e| (self.members().is_removed(&e.author), Some(e.author) != author, e.rank()));
+        }
         let mut codings: BTreeMap<CodingId, &Coding> = BTreeMap::new();
-        for (_, entry) in self
-            .range(Key::Coding(*roll, LOW_CODING, LOW_NODE)..=Key::Coding(*roll, HIGH_CODING, HIGH_NODE))
-            .filter(|(_, entry)| Some(entry.author) == author || studio(&entry.author))
-        {
+        for entry in said {
             let Body::Coding(coding) = &entry.body else { continue };
             let standing = codings.entry(coding.coding).or_insert(coding);
-            if standing.shards.len() < coding.shards.len() {
+            let same = (standing.k, standing.unit, standing.shard_bytes)
+                == (coding.k, coding.unit, coding.shard_bytes);
+            if same
+                && coding.shards.len() > standing.shards.len()
+                && coding.shards.starts_with(&standing.shards)
+            {
                 *standing = coding;
             }
         }
         codings
+    }
+
+    /// When another than its host last found that `volume` holds what it says, of any roll.
+    pub fn last_proven(&self, volume: &VolumeId) -> Option<Hlc> {
+        let host = self.host_of(volume)?;
+        let said = self.proven.range((*volume, LOW_NODE)..=(*volume, HIGH_NODE));
+        said.filter(|((_, by), _)| *by != host).map(|(_, at)| *at).max()
     }
 
     /// One coding of `roll`.

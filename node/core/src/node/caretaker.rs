@@ -29,10 +29,14 @@ impl Node {
                 indexes.len() >= usize::from(coding.k)
             })
         };
-        let roomy = |node: &NodeId| {
-            ground.near.volumes().iter().any(|volume| volume.node == *node && volume.free > 0)
+        // Who has no room for a shard cannot make one; where nobody has, whoever has any.
+        let shard = self.manifest.laid_out(roll).map_or(1, |(_, coding)| coding.shard_bytes);
+        let room = |node: &NodeId, bytes: u64| {
+            ground.near.volumes().iter().any(|volume| volume.node == *node && volume.free >= bytes)
         };
-        let near = self.connected.iter().chain([&self.me]).filter(|node| roomy(node));
+        let all = || self.connected.iter().chain([&self.me]);
+        let least = if all().any(|node| room(node, shard)) { shard } else { 1 };
+        let near = all().filter(|node| room(node, least));
         near.min_by_key(|node| {
             let draw = *blake3::hash(&[roll.0, node.0].concat()).as_bytes();
             (!holds_enough(node), self.role_of(node) != Some(Role::Studio), draw)

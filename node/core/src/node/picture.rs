@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use safelight_proto::id::{CodingId, NodeId, RollId, ShootId, VolumeId};
 use safelight_proto::record::{Leaver, Roll, VolumeInfo};
 use safelight_proto::shard::StreamShape;
-use safelight_proto::vocabulary::{Media, Rule, Site};
+use safelight_proto::vocabulary::{Media, Role, Rule, Site};
 
 use super::Node;
 use crate::manifest::Held;
 use crate::place::{CodingView, Holding, RollView, Topology, VolumeView, evaluate_roll};
+use crate::time::FAR_AHEAD;
 
 /// Shards on a removable volume that lies somewhere unmounted count so long after they were last verified, milliseconds.
 pub const TRUST_PERIOD: u64 = 180 * 24 * 3_600_000;
@@ -63,21 +64,39 @@ impl Node {
         self.condition(who).is_some_and(|condition| condition != Condition::Lost)
     }
 
-    /// Whether what `volume` holds counts: its host's counts, and it is there or trusted while it is away.
+    /// Whether what `volume` holds counts: its host's counts, and it is there or trusted while it is away. One that is to
+    /// leave and is away is not waited for: it is as good as gone.
     pub fn volume_counts(&self, volume: &VolumeId) -> bool {
         let Some((host, info)) = self.manifest.volume(volume) else { return false };
-        self.counts(&host) && (info.absent == 0 || self.now.wall < self.trusted_until(volume, info))
+        let trusted = || !self.is_leaving(volume) && self.now.wall < self.trusted_until(volume, &host, info);
+        self.counts(&host) && (info.absent == 0 || trusted())
     }
 
-    /// Until when the shards of a volume that its host does not find count, milliseconds since 1970.
-    pub fn trusted_until(&self, volume: &VolumeId, info: &VolumeInfo) -> u64 {
+    /// Until when the shards of a volume that `host` does not find count, milliseconds since 1970. A time to come is a
+    /// broken clock or a lie, and a vault's own word is no proof: its drives count as long as audits of others reach.
+    fn trusted_until(&self, volume: &VolumeId, host: &NodeId, info: &VolumeInfo) -> u64 {
+        let credible = |at: u64| if at <= self.now.wall.saturating_add(FAR_AHEAD) { at } else { 0 };
+        if self.role_of(host) != Some(Role::Studio) {
+            let proven = self.manifest.last_proven(volume).map_or(0, |at| credible(at.millis()));
+            return proven.saturating_add(self.settings.audit_period.saturating_mul(2));
+        }
         match info.media {
             Media::Usb | Media::Tape | Media::Optical => {
                 let verified = self.manifest.scrubbed(volume).map_or(info.absent, |(at, _)| at.millis());
-                verified.max(info.since).saturating_add(TRUST_PERIOD)
+                credible(verified.max(info.since)).saturating_add(TRUST_PERIOD)
             }
-            _ => info.absent.saturating_add(self.settings.grace_node),
+            _ => credible(info.absent).saturating_add(self.settings.grace_node),
         }
+    }
+
+    /// Whether this node, which has `volume` open, is to say again that it is here: another has said so since, and has not
+    /// got it any more, or cannot be asked, or is a vault where this is a studio. Two that both have it let it be.
+    pub fn may_claim(&self, volume: &VolumeId) -> bool {
+        self.manifest.volume(volume).is_some_and(|(host, info)| {
+            let studio = |node: &NodeId| self.role_of(node) == Some(Role::Studio);
+            host != self.me
+                && (info.absent != 0 || !self.is_near(&host) || studio(&self.me) && !studio(&host))
+        })
     }
 
     /// Whether `volume` is to be emptied, by itself or with its node.
@@ -136,9 +155,11 @@ impl Node {
                 free: if takes { info.free } else { 0 },
                 used: if takes { info.capacity.saturating_sub(info.free) } else { 0 },
                 domain: Some(info.device.clone()).filter(|device| !device.is_empty()),
-                // While it travels it does not share its host's fate.
-                host: Some(info.host.clone())
-                    .filter(|host| !host.is_empty() && !(info.absent != 0 && info.site.is_some())),
+                // While it travels it does not share its host's fate. Only a studio's word tells that it does.
+                host: Some(info.host.clone()).filter(|host| {
+                    !host.is_empty()
+                        && !(info.absent != 0 && info.site.is_some() && member.role == Role::Studio)
+                }),
                 trust_declared: info.trust_declared,
             })
         };

@@ -44,7 +44,8 @@ impl Node {
         let adoptions = Adopt::of(self.manifest.legacy(&node)).into_iter().map(Body::Adopt).collect();
         self.say(adoptions, now, step);
         // A drive that was carried over to it is gone with it, and must not be waited for where it hung before.
-        let gone = self.manifest.taken_along(&node).into_iter();
+        // One that is open here is here, whatever the other said.
+        let gone = self.manifest.taken_along(&node).into_iter().filter(|v| !self.ledger.is_open(v));
         let gone = gone.map(|volume| Body::Retired(Retired { what: Leaver::Volume(volume), retired: true }));
         self.say(gone.collect(), now, step);
         let removal = vec![Body::Remove(Remove { node })];

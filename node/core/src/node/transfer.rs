@@ -301,18 +301,29 @@ impl Node {
         }
     }
 
-    /// The least busy node within reach that holds the wanted shard on another volume.
+    /// The least busy node within reach that holds the wanted shard on another volume; after a failure the next of them,
+    /// and so on. Drives that are away and claims that did not prove true are left out.
     fn source(&self, want: &Want, busy: &BTreeMap<NodeId, usize>) -> Option<NodeId> {
         let holdings = self.manifest.holdings(&want.roll);
-        holdings
-            .get(&want.coding)?
-            .iter()
-            .filter(|(volume, indexes)| **volume != want.volume && indexes.contains(&want.index))
-            .filter_map(|(volume, _)| self.manifest.host_of(volume))
-            .filter(|host| *host == self.me || self.connected.contains(host))
+        let holders = holdings.get(&want.coding)?.iter();
+        let holders = holders.filter(|(volume, indexes)| {
+            **volume != want.volume
+                && indexes.contains(&want.index)
+                && !self.manifest.is_disproved(&want.roll, volume)
+        });
+        let there = |volume: &VolumeId| {
+            let (host, info) = self.manifest.volume(volume)?;
+            (info.absent == 0 && (host == self.me || self.connected.contains(&host))).then_some(host)
+        };
+        let mut hosts: Vec<(usize, NodeId)> = holders
+            .filter_map(|(volume, _)| there(volume))
             .map(|host| (busy.get(&host).copied().unwrap_or(0), host))
             .filter(|(pulls, _)| *pulls < PULLS_PER_PEER)
-            .min()
-            .map(|(_, host)| host)
+            .collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let failures = self.transfers.wants.get(want).map_or(0, |attempt| attempt.failures as usize);
+        let turn = failures.checked_rem(hosts.len())?;
+        Some(hosts[turn].1)
     }
 }

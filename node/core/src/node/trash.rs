@@ -109,7 +109,7 @@ impl Node {
 
     /// Bytes of shards of deleted rolls on all volumes.
     pub fn trash_bytes(&self) -> u64 {
-        self.bin.memory.dead.keys().map(|roll| self.stored_bytes(roll)).sum()
+        self.bin.memory.dead.keys().map(|roll| self.stored_bytes(roll)).fold(0, u64::saturating_add)
     }
 
     /// Bytes of the shards of `roll` on all volumes, by their hosts' word.
@@ -117,7 +117,8 @@ impl Node {
         let bytes = |coding| self.manifest.coding(roll, coding).map_or(0, |coding| coding.shard_bytes);
         let holdings = self.manifest.holdings(roll);
         let of = |held: &BTreeMap<VolumeId, BTreeSet<u8>>| held.values().map(|s| s.len() as u64).sum::<u64>();
-        holdings.iter().map(|(coding, held)| of(held) * bytes(coding)).sum()
+        let stored = holdings.iter().map(|(coding, held)| of(held).saturating_mul(bytes(coding)));
+        stored.fold(0, u64::saturating_add)
     }
 
     pub(super) fn trash_tick(&mut self, now: Now, step: &mut Step) {
@@ -204,6 +205,8 @@ impl Node {
         let mut mass = Mass::default();
         for (roll, _) in self.manifest.rolls() {
             let lately = match dead.get(&roll.roll) {
+                // A roll that nobody holds anything of may be anybody's invention.
+                None if self.manifest.holdings(&roll.roll).is_empty() => continue,
                 None => false,
                 Some(since) if *since < brake.released || since + DAY <= *running => continue,
                 Some(_) if self.manifest.holdings(&roll.roll).is_empty() => continue,

@@ -109,9 +109,9 @@ pub fn roll_sources(node: &Node, roll: &RollId) -> Option<RollSources> {
 
 fn source(node: &Node, roll: &RollId, volume: VolumeId, index: u8, hash: Hash) -> Option<Source> {
     let manifest = node.manifest();
-    // What lies here is here, should this node have been removed and its word on it count no more.
-    let own = || node.ledger().contains_key(&volume).then(|| node.id());
-    let host = manifest.host_of(&volume).or_else(own)?;
+    // What lies here is here, whoever says that the volume is its own, and should this node have been removed.
+    let own = node.ledger().contains_key(&volume).then(|| node.id());
+    let host = own.or_else(|| manifest.host_of(&volume))?;
     let member = manifest.members().ever(&host)?;
     let travels = manifest.volume(&volume).and_then(|(_, info)| manifest.site_of(info, &host));
     let site = travels.unwrap_or_else(|| member.site.clone());

@@ -134,3 +134,40 @@ fn many_rolls_that_are_due_together_are_asked_a_few_at_a_time() {
     let rolls: BTreeSet<RollId> = world.asked.iter().map(|(_, roll, ..)| *roll).collect();
     assert_eq!(rolls.len(), 40, "and in the end all of them");
 }
+
+/// `node` says that its volume `v` is away since `absent`.
+fn unplug(world: &mut World, n: u8, v: u8, media: Media, absent: u64) {
+    let Body::Volume(info) = volume_info(v, media) else { unreachable!("a volume") };
+    world.tell(n, Event::Say(vec![Body::Volume(VolumeInfo { absent, ..info })]));
+}
+
+#[test]
+fn a_vault_that_says_its_drive_is_away_does_not_count_for_ever() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 95, 1);
+    world.pass(10_000);
+    let counts = |world: &World| world.node(1).volume_counts(&volume(3));
+    assert!(counts(&world), "proven, and there");
+    // By its own word, of a time that never comes, on a medium that is trusted for half a year.
+    unplug(&mut world, 2, 3, Media::Usb, u64::MAX);
+    world
+        .tell(2, Event::Say(vec![Body::Scrubbed(record::Scrubbed { volume: volume(3), shards: 1, bad: 0 })]));
+    world.pass(1_000);
+    assert!(counts(&world), "the proof is young");
+    world.steady += 15 * 24 * 3_600_000;
+    world.pass(1_000);
+    assert!(!counts(&world), "no proof for two periods of audits");
+    assert!(world.node(1).manifest().believed(&roll, &volume(3)), "the claim alone was never disproved");
+}
+
+#[test]
+fn a_dead_drive_that_is_to_leave_is_not_waited_for() {
+    let mut world = three_sites();
+    unplug(&mut world, 1, 2, Media::Usb, 1_000_000);
+    world.pass(1_000);
+    assert!(world.node(1).volume_counts(&volume(2)), "it travels, and is trusted");
+    let what = record::Leaver::Volume(volume(2));
+    world.tell(1, Event::Say(vec![Body::Retired(record::Retired { what, retired: true })]));
+    world.pass(1_000);
+    assert!(!world.node(1).volume_counts(&volume(2)));
+}

@@ -198,3 +198,26 @@ fn two_caretakers_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_pull_that_failed_asks_another_holder() {
+    let mut world = three_sites();
+    let roll = ingested(&mut world, 1, 86, 1);
+    world.pass(10_000);
+    newcomer(&mut world, 4, 5, Media::Nas, "office");
+    world.pass(2_000);
+    // The same shard lies on two volumes, and one holder cannot give it.
+    let (coding, hash) = (CodingId([86; 16]), Hash::of(&[86, 2]));
+    let shard = Shard { hash, bytes: 600_000, roll, coding, index: 2, staged: false };
+    world.hosts.get_mut(&id(1)).expect("there").disk.insert((volume(1), hash));
+    world.tell(1, Event::Brought(vec![(volume(1), shard)]));
+    world.pass(1_000);
+    let holder = world.hosts.get_mut(&id(2)).expect("there");
+    assert!(holder.disk.remove(&(volume(3), hash)), "it lost the file and does not know");
+    world.tell(
+        1,
+        Event::Say(vec![Body::Layout(Layout { roll, coding, volumes: [1, 2, 5, 4].map(volume).to_vec() })]),
+    );
+    world.pass(30_000);
+    assert!(world.hosts[&id(4)].disk.contains(&(volume(5), hash)), "the other one has it");
+}
