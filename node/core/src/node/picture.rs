@@ -142,6 +142,8 @@ impl Node {
             let member = self.manifest.members().get(host)?;
             let name = self.manifest.node(host).map_or_else(|| host.short(), |info| info.name.clone());
             let takes = info.absent == 0 && !self.is_leaving(id);
+            // Then it does not share its host's fate. Only a studio's word tells that it does travel.
+            let travels = info.absent != 0 && info.site.is_some() && member.role == Role::Studio;
             Some(VolumeView {
                 id: *id,
                 name: match of_host.get(host) {
@@ -155,11 +157,7 @@ impl Node {
                 free: if takes { info.free } else { 0 },
                 used: if takes { info.capacity.saturating_sub(info.free) } else { 0 },
                 domain: Some(info.device.clone()).filter(|device| !device.is_empty()),
-                // While it travels it does not share its host's fate. Only a studio's word tells that it does.
-                host: Some(info.host.clone()).filter(|host| {
-                    !host.is_empty()
-                        && !(info.absent != 0 && info.site.is_some() && member.role == Role::Studio)
-                }),
+                host: Some(info.host.clone()).filter(|host| !host.is_empty() && !travels),
                 trust_declared: info.trust_declared,
             })
         };
