@@ -20,12 +20,13 @@
 //! collection is off.
 //!
 //! In the order of the data: [`arg`] what was typed, [`marker`] the volume's identity, [`volume`] open and
-//! account, [`durable`] and [`place`] the honest write, [`receive`] and [`send`] streams, [`read`] verified
+//! account ([`condition`]), [`durable`] and [`place`] the honest write, [`receive`] and [`send`] streams, [`read`] verified
 //! reading, [`care`] scrub, quarantine and removal. Below them [`groups`], [`stream`], [`tree`] and
 //! [`index`].
 
 pub mod arg;
 mod care;
+mod condition;
 mod durable;
 mod error;
 mod groups;
@@ -41,13 +42,14 @@ mod tests;
 mod tree;
 mod volume;
 
+pub use self::condition::Reconciled;
 pub use self::durable::{LedgerRow, ShardDraft};
 pub use self::error::{StoreError, Unavailable};
 pub use self::groups::{GROUP, Groups};
 pub use self::read::ShardReader;
 pub use self::receive::Received;
 pub use self::stream::{check_proof, verify_stream};
-pub use self::volume::{FsVolume, Reconciled, VolumeSpec};
+pub use self::volume::{FsVolume, VolumeSpec};
 
 /// Longest shard, in bytes: a roll of 4 GiB at k = 1, with room to grow.
 pub const MAX_SHARD: u64 = 64 << 30;

@@ -10,9 +10,9 @@ use safelight_proto::id::{Hash, LibraryId, VolumeId};
 use safelight_proto::vocabulary::Media;
 use tempfile::TempDir;
 
+use super::condition::Reconciled;
 use super::durable::Durable;
 use super::stream::stream_len;
-use super::volume::Reconciled;
 use super::*;
 
 const LIBRARY: LibraryId = LibraryId([7; 32]);
