@@ -316,6 +316,29 @@ async fn a_shard_travels_in_parts_and_resumes_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_had_come_whole_before_a_kill_takes_its_place() {
+    let (from, to) = (Bench::new().await, Bench::new().await);
+    let bytes = content(BIG, 14);
+    let (hash, len) = (put(&from.volume, &bytes).await.hash(), BIG as u64);
+    let last = Groups::from_indexes([7]);
+    let got = transfer(&from.volume, &to.volume, hash, len, &Groups::all(len).minus(&last), |_| {}).await;
+    assert_eq!(got.unwrap(), Received::Partial(last));
+    // The last group was written, and the shard did not get its name any more.
+    let group = 7 * GROUP as usize..8 * GROUP as usize;
+    let (to, found) = to
+        .reopen(&[], |base| {
+            let part = base.join(format!("drafts/{hash}.part"));
+            let part = fs::OpenOptions::new().write(true).open(part).unwrap();
+            part.write_all_at(&bytes[group.clone()], group.start as u64).unwrap();
+        })
+        .await;
+    assert_eq!(found.partial, [hash]);
+    assert_eq!(to.volume.missing(hash, len).await.unwrap(), Groups::none());
+    assert_eq!(to.volume.read(hash, 0..len).await.unwrap(), bytes);
+    assert_eq!(fs::read_dir(to.dir.path().join("safelight/drafts")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_lying_peer_changes_nothing() {
     let (from, to) = (Bench::new().await, Bench::new().await);
     let bytes = content(BIG, 13);
