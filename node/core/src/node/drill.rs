@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use safelight_proto::id::NodeId;
-use safelight_proto::vocabulary::{Role, Site};
+use safelight_proto::record::Roll;
+use safelight_proto::vocabulary::{Role, Rule, Site};
 
 use super::Node;
+use crate::place::{Topology, VolumeView, evaluate_roll};
 use crate::time::FAR_AHEAD;
 
 /// After a drill that failed the next one comes after this long, milliseconds, or a period if that is shorter.
@@ -43,7 +45,8 @@ impl Node {
                 (standing.files > 0).then(|| standing.oldest.millis().saturating_add(period))
             });
             let Some(over) = since.and_then(|since| self.now.wall.checked_sub(since)) else { continue };
-            if (settled || over >= period) && (over >= period / 2 || self.all_near_but(&site)) {
+            let time = (settled || over >= period) && (over >= period / 2 || self.all_near_but(&site));
+            if time && self.travellers_can_be_spared(&site) {
                 due.push((over, site));
             }
         }
@@ -72,6 +75,23 @@ impl Node {
             (self.manifest.stands_at(node).as_ref() == Some(site), draw)
         };
         studios.min_by_key(rank) == Some(&self.me)
+    }
+
+    /// Whether all can be read without `site` though some drives lie somewhere unplugged. Where it cannot, there is nothing
+    /// to rehearse until they are back: that a drive is in its bank box is no failure.
+    fn travellers_can_be_spared(&self, site: &Site) -> bool {
+        let topology = self.topology();
+        let away =
+            |view: &&VolumeView| self.manifest.volume(&view.id).is_some_and(|(_, info)| info.absent != 0);
+        if topology.volumes().iter().find(away).is_none() {
+            return true;
+        }
+        let there = topology.volumes().iter().filter(|view| view.site != *site && !away(view));
+        let there = Topology::new(there.cloned());
+        let standing =
+            self.manifest.rolls().map(|(roll, _)| roll).filter(|roll| !self.manifest.is_trashed(roll));
+        let readable = |roll: &Roll| evaluate_roll(&there, &Rule::default(), &self.roll_view(roll)).readable;
+        standing.into_iter().all(readable)
     }
 
     /// Whether every node that would be needed without `site` is within reach.

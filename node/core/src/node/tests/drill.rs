@@ -75,6 +75,29 @@ fn never_without_photos_or_when_it_is_switched_off() {
 }
 
 #[test]
+fn a_drive_on_its_travels_fails_no_drill() {
+    let mut world = a_library();
+    later(&mut world, PERIOD);
+    let unplugged = |n: u8, absent: u64| {
+        let Body::Volume(info) = volume_info(n, Media::Usb) else { unreachable!("a volume") };
+        Event::Say(vec![Body::Volume(VolumeInfo { absent, ..info })])
+    };
+    // Two of four pieces rebuild a roll. Without the friend the studio's other drive and the cloud are enough, and
+    // without the studio nothing of its own is needed; without the cloud the friend's is.
+    let wall = world.now().wall;
+    world.tell(1, unplugged(2, wall));
+    assert_eq!(due(&world, 1).as_deref(), Some("cloud"), "the drive can be spared");
+    world.tell(1, unplugged(1, wall));
+    let waits = |name: &str| world.node(1).drill_due(&sites_but(name)).is_none();
+    assert!(waits("cloud") && waits("friend"), "one piece is not enough, and the others are only away");
+    assert!(!waits("studio"), "friend and cloud are there");
+}
+
+fn sites_but(name: &str) -> BTreeSet<Site> {
+    ["studio", "friend", "cloud"].into_iter().filter(|other| *other != name).map(site).collect()
+}
+
+#[test]
 fn a_drill_that_failed_is_held_again_the_next_day() {
     let mut world = a_library();
     later(&mut world, PERIOD);
