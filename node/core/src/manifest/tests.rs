@@ -150,20 +150,9 @@ fn the_latest_drill_of_any_studio_counts_and_a_vaults_never() {
 
 #[test]
 fn a_drill_covers_what_stood_then_and_nothing_later() {
-    let roll = |n: u8, files: u64| {
-        Body::Roll(safelight_proto::record::Roll {
-            roll: RollId([n; 32]),
-            shoot: safelight_proto::id::ShootId([1; 16]),
-            shoot_name: vec![],
-            references: BTreeSet::new(),
-            data_bytes: 4096,
-            catalog_bytes: 4096,
-            sealed_hash: Hash([n; 32]),
-            wrapped_key: [0; 80],
-            catalog_hash: Hash([n; 32]),
-            files,
-            bytes: 10,
-        })
+    let roll = |n: u8, files: u64| match roll(n) {
+        Body::Roll(roll) => Body::Roll(safelight_proto::record::Roll { files, ..roll }),
+        other => other,
     };
     let mut manifest = merged(membership());
     assert_eq!(manifest.standing(), Standing::default());

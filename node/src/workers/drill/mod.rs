@@ -84,7 +84,8 @@ async fn rehearse(shell: &Arc<Shell>, request: Drill, reporter: &Reporter) -> Re
     let request = Drill { without, ..request };
     let shares = match request.extent {
         Extent::All => None,
-        Extent::Sample(most) => Some(sample(&scope, most)?),
+        // A drill that tests nothing must not pass.
+        Extent::Sample(most) => Some(sample(&scope, most.max(1))?),
     };
     let held = hold(shell, &request, &scope, shares, reporter).await;
     let mut document = held.map_err(|failure| match reporter.is_cancelled() {
